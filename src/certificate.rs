@@ -1,1 +1,4 @@
 //! Stub.
+/// A certificate.
+#[derive(Debug)]
+pub struct Certificate {}
