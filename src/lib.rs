@@ -7,7 +7,7 @@
 
 pub mod certificate;
 pub mod finding;
-pub mod flow;
+pub(crate) mod flow;
 pub mod go;
 pub mod observation;
 pub mod packet;
