@@ -11,6 +11,7 @@ pub(crate) mod flow;
 pub mod go;
 pub mod observation;
 pub mod packet;
+pub(crate) mod protocol;
 pub mod reference;
 pub mod source;
 pub mod types;

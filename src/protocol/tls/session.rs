@@ -1,0 +1,451 @@
+//! One TLS handshake, followed from both sides until nothing more can be read of it.
+
+use tls_parser::{TlsMessageHandshake, parse_tls_handshake_msg_certificate};
+
+use super::hello;
+use super::record::{self, Met, Messages, Record, Records};
+use crate::observation::{
+    Alert, AlertContent, CertificateId, ClientHello, Handshake, NotTls, Outcome, ServerHello, Sighting, Veil,
+};
+use crate::types::{Both, Direction, FlowId, Moment};
+
+/// Handshake message types (RFC 8446 §4, RFC 5246 §7.4).
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+const CERTIFICATE: u8 = 11;
+const SERVER_HELLO_DONE: u8 = 14;
+
+/// Encrypted records of the client whose lengths are kept: enough for an alert, a Finished and a request.
+const CLIENT_RECORDS: usize = 4;
+/// Bytes kept of what came instead of TLS: a block page's head and the start of its text.
+const NOT_TLS_HEAD: usize = 2048;
+/// A TLS 1.3 record that can only be an alert by its length: 2 bytes, a content type, a 16-byte tag (RFC 8446 §5.2).
+const ENCRYPTED_ALERT: u16 = 19;
+const TLS_1_3: u16 = 0x0304;
+
+/// Where certificates are put, so that each is kept once.
+pub(crate) trait CertificateSink {
+    /// The number of a certificate, given its DER bytes.
+    fn intern(&mut self, der: &[u8]) -> CertificateId;
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    records: Records,
+    messages: Messages,
+    /// What follows is encrypted.
+    encrypted: bool,
+    /// It sent a `ChangeCipherSpec`.
+    changed_cipher: bool,
+    /// The first packet of the message being collected.
+    message_started: Option<Moment>,
+    pieces: u32,
+    /// What hid a part of it.
+    veil: Option<Veil>,
+    /// Alert records after which nothing of this side matters.
+    over: bool,
+}
+
+/// A TLS handshake being followed.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    sides: Both<Side>,
+    server_name: Option<Sighting<String>>,
+    hello: Option<ClientHello>,
+    /// Half a hello, read when it became clear that the rest would not come.
+    retry: Option<Moment>,
+    hellos: u32,
+    server_hello: Option<ServerHello>,
+    certificates: Option<(Vec<CertificateId>, Moment)>,
+    server_done: bool,
+    alerts: Vec<Alert>,
+    not_tls: Option<NotTls>,
+    client_records: Vec<(Moment, u16)>,
+    server_encrypted_records: u32,
+}
+
+impl Session {
+    /// Takes bytes in order.
+    pub(crate) fn data(&mut self, direction: Direction, at: Moment, bytes: &[u8], sink: &mut dyn CertificateSink) {
+        if let Some(not_tls) = self.not_tls.as_mut().filter(|_| direction == Direction::ToClient) {
+            let room = NOT_TLS_HEAD.saturating_sub(not_tls.head.len());
+            not_tls.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            return;
+        }
+        let side = self.sides.of_mut(direction);
+        if side.over || !side.records.resume(bytes) {
+            return;
+        }
+        if side.message_started.is_none() {
+            side.message_started = Some(at);
+            side.pieces = 0;
+        }
+        side.pieces += 1;
+        side.records.bytes += bytes.len() as u64;
+        let mut input = bytes;
+        loop {
+            let mut records = std::mem::take(&mut self.sides.of_mut(direction).records);
+            let goes_on = records.read(&mut input, |met| match met {
+                Met::Record(record) => {
+                    self.record(direction, at, &record, sink);
+                    true
+                }
+                Met::NotTls => {
+                    self.foreign_bytes(direction, at, bytes);
+                    false
+                }
+                Met::Needed => false,
+            });
+            let side = self.sides.of_mut(direction);
+            side.records = records;
+            if !goes_on || side.over {
+                return;
+            }
+        }
+    }
+
+    /// A hole in one direction.
+    pub(crate) fn gap(&mut self, direction: Direction, at: Moment, length: u64, veil: Veil) {
+        if direction == Direction::ToServer && self.hello.is_none() {
+            self.read_half_hello(at);
+        }
+        let side = self.sides.of_mut(direction);
+        side.records.gap(length, veil);
+        if side.records.lost.is_some() {
+            side.messages.forget();
+            side.message_started = None;
+            side.veil.get_or_insert(veil);
+        }
+    }
+
+    /// Nothing more can be learned: both sides are encrypted and the client has spoken, or one of them has given up.
+    pub(crate) fn is_over(&self) -> bool {
+        self.sides.to_server.encrypted
+            && self.sides.to_client.encrypted
+            && self.client_records.len() >= CLIENT_RECORDS.min(2)
+            && self.server_encrypted_records > 0
+    }
+
+    /// The name that the client asked for.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.server_name.as_ref().and_then(Sighting::seen).map(String::as_str)
+    }
+
+    /// The hello's Go version, if it is Go's.
+    pub(crate) fn go_hello(&self) -> Option<&'static str> {
+        self.hello.as_ref().and_then(|hello| hello.go)
+    }
+
+    /// The bytes of the client's first flight as far as they came, record headers included.
+    pub(crate) fn into_handshake(mut self, flow: FlowId, last: Moment, unseen: impl Fn(Direction) -> Option<Veil>) -> Handshake {
+        if self.hello.is_none() {
+            self.read_half_hello(last);
+        }
+        let client_veil = self.sides.to_server.veil.or_else(|| unseen(Direction::ToServer)).unwrap_or(Veil::EndOfCapture);
+        let server_veil = self.sides.to_client.veil.or_else(|| unseen(Direction::ToClient)).unwrap_or(Veil::EndOfCapture);
+        let certificates_at = self.certificates.as_ref().map(|(_, at)| *at);
+        let outcome = self.outcome();
+        Handshake {
+            flow,
+            server_name: self.server_name.unwrap_or(Sighting::Hidden(client_veil)),
+            certificates: match (self.certificates, &self.server_hello) {
+                (Some((chain, _)), _) => Sighting::Seen(chain),
+                (None, Some(hello)) if hello.resumed => Sighting::Absent,
+                (None, Some(hello)) if hello.version >= TLS_1_3 => Sighting::Hidden(Veil::Encrypted),
+                (None, Some(_)) if self.server_done || self.sides.to_client.changed_cipher => Sighting::Absent,
+                (None, _) => Sighting::Hidden(server_veil),
+            },
+            certificates_at,
+            hello: self.hello,
+            retry: self.retry,
+            server_hello: self.server_hello,
+            alerts: self.alerts,
+            not_tls: self.not_tls,
+            client_records: self.client_records,
+            outcome,
+            decrypted: false,
+        }
+    }
+
+    /// What TLS alone tells; resets, closes and silence are the connection's to tell.
+    fn outcome(&self) -> Outcome {
+        if self.not_tls.is_some() && self.server_hello.is_none() {
+            return Outcome::NotTls;
+        }
+        let fatal = |alert: &&Alert| alert.content.is_none_or(|content| content.description != 0 && content.description != 90);
+        match self.alerts.iter().find(fatal).map(|alert| alert.direction) {
+            Some(Direction::ToServer) => return Outcome::RejectedByClient,
+            Some(Direction::ToClient) => return Outcome::Alert,
+            None => {}
+        }
+        let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
+        let finished = if is_1_3 {
+            !self.client_records.is_empty()
+        } else {
+            self.sides.to_server.changed_cipher && self.sides.to_client.changed_cipher
+        };
+        if finished { Outcome::Completed } else { Outcome::Incomplete }
+    }
+
+    fn record(&mut self, direction: Direction, at: Moment, record: &Record<'_>, sink: &mut dyn CertificateSink) {
+        let side = self.sides.of_mut(direction);
+        match record.kind {
+            record::CHANGE_CIPHER_SPEC => {
+                side.changed_cipher = true;
+                // In TLS 1.3 it means nothing (RFC 8446 §D.4), but everything after it is encrypted all the same.
+                side.encrypted = true;
+                if direction == Direction::ToClient
+                    && self.certificates.is_none()
+                    && !self.server_done
+                    && let Some(hello) = self.server_hello.as_mut().filter(|hello| hello.version < TLS_1_3)
+                {
+                    hello.resumed = true; // RFC 5246 §7.3: the abbreviated handshake has no certificate
+                }
+            }
+            record::ALERT => self.alert(direction, at, record),
+            record::HANDSHAKE if !side.encrypted => {
+                let mut messages = std::mem::take(&mut side.messages);
+                messages.push(record.body, |kind, body| self.message(direction, at, kind, body, sink));
+                let side = self.sides.of_mut(direction);
+                side.messages = messages;
+                if side.messages.unfinished().is_empty() {
+                    side.message_started = None;
+                }
+            }
+            record::APPLICATION_DATA | record::HANDSHAKE => {
+                side.encrypted = true;
+                side.message_started = None;
+                match direction {
+                    Direction::ToServer => self.client_record(at, record.length),
+                    Direction::ToClient => self.server_encrypted_records = self.server_encrypted_records.saturating_add(1),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An encrypted record of the client: in TLS 1.3 its length tells an alert from a Finished.
+    fn client_record(&mut self, at: Moment, length: u16) {
+        let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
+        if is_1_3 && self.client_records.is_empty() && length == ENCRYPTED_ALERT {
+            self.alerts.push(Alert { at, direction: Direction::ToServer, content: None });
+        }
+        if self.client_records.len() < CLIENT_RECORDS {
+            self.client_records.push((at, length));
+        }
+    }
+
+    fn alert(&mut self, direction: Direction, at: Moment, record: &Record<'_>) {
+        let side = self.sides.of_mut(direction);
+        let content = match *record.body {
+            [level, description] if !side.encrypted || record.length == 2 => Some(AlertContent { level, description }),
+            _ => None,
+        };
+        // After a finished handshake an encrypted alert is the usual close_notify.
+        let ends_handshake = content.is_some()
+            || !(self.sides.to_server.changed_cipher && self.sides.to_client.changed_cipher);
+        if ends_handshake && self.alerts.len() < 8 {
+            self.alerts.push(Alert { at, direction, content });
+        }
+    }
+
+    fn message(&mut self, direction: Direction, at: Moment, kind: u8, body: &[u8], sink: &mut dyn CertificateSink) {
+        match (direction, kind) {
+            (Direction::ToServer, CLIENT_HELLO) => self.client_hello(at, body),
+            (Direction::ToClient, SERVER_HELLO) => match hello::server_hello(body, at) {
+                Some(hello::Server::Retry) => self.retry = Some(at),
+                Some(hello::Server::Chosen(chosen)) => {
+                    let is_1_3 = chosen.version >= TLS_1_3;
+                    self.server_hello = Some(chosen);
+                    if is_1_3 {
+                        self.sides.to_client.encrypted = true;
+                    }
+                }
+                None => {}
+            },
+            (Direction::ToClient, CERTIFICATE) if self.certificates.is_none() => {
+                if let Some(chain) = certificate_list(body, sink) {
+                    self.certificates = Some((chain, at));
+                }
+            }
+            (Direction::ToClient, SERVER_HELLO_DONE) => self.server_done = true,
+            _ => {}
+        }
+    }
+
+    fn client_hello(&mut self, at: Moment, body: &[u8]) {
+        self.hellos += 1;
+        if self.hellos > 1 {
+            return; // the answer to a retry request, or a renegotiation: the first one counts
+        }
+        let side = &self.sides.to_server;
+        let started = side.message_started.unwrap_or(at);
+        let Some(mut parsed) = hello::client_hello(body, started, at) else { return };
+        parsed.hello.complete = true;
+        parsed.hello.segments = side.pieces;
+        parsed.hello.bytes = u32::try_from(body.len() + 4 + 5).unwrap_or(u32::MAX);
+        self.server_name = Some(parsed.server_name.map_or(Sighting::Absent, Sighting::Seen));
+        self.hello = Some(parsed.hello);
+    }
+
+    /// Reads what came of a hello whose rest will not come.
+    fn read_half_hello(&mut self, at: Moment) {
+        let side = &self.sides.to_server;
+        let (in_record, in_message) = (side.records.unfinished(), side.messages.unfinished());
+        let half = if in_message.is_empty() {
+            in_record.get(5..).unwrap_or_default().to_vec()
+        } else {
+            [in_message, in_record.get(5..).unwrap_or_default()].concat()
+        };
+        let [CLIENT_HELLO, _, _, _, body @ ..] = half.as_slice() else { return };
+        let started = side.message_started.unwrap_or(at);
+        let Some(mut parsed) = hello::client_hello(body, started, at) else { return };
+        parsed.hello.segments = side.pieces;
+        parsed.hello.bytes = u32::try_from(half.len() + 5).unwrap_or(u32::MAX);
+        let veil = side.veil.unwrap_or(Veil::EndOfCapture);
+        self.server_name = Some(parsed.server_name.map_or(Sighting::Hidden(veil), Sighting::Seen));
+        self.hello = Some(parsed.hello);
+    }
+
+    /// Bytes that are no record. Before the server's first record they are its answer; later the stream is out of step.
+    fn foreign_bytes(&mut self, direction: Direction, at: Moment, bytes: &[u8]) {
+        let nothing_before = self.server_hello.is_none() && self.retry.is_none() && self.alerts.is_empty();
+        if direction == Direction::ToClient && nothing_before {
+            let head = bytes.get(..NOT_TLS_HEAD.min(bytes.len())).unwrap_or_default().to_vec();
+            self.not_tls = Some(NotTls { at, head });
+        } else {
+            self.sides.of_mut(direction).over = true;
+        }
+    }
+}
+
+/// The certificates of a TLS 1.2 Certificate message (RFC 5246 §7.4.2), as far as they are whole.
+fn certificate_list(body: &[u8], sink: &mut dyn CertificateSink) -> Option<Vec<CertificateId>> {
+    match parse_tls_handshake_msg_certificate(body) {
+        Ok((_, TlsMessageHandshake::Certificate(list))) => {
+            Some(list.cert_chain.iter().filter(|raw| !raw.data.is_empty()).map(|raw| sink.intern(raw.data)).collect())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hello::tests::{AT, go_hello};
+    use super::*;
+
+    #[derive(Default)]
+    struct Sink(Vec<Vec<u8>>);
+
+    impl CertificateSink for Sink {
+        fn intern(&mut self, der: &[u8]) -> CertificateId {
+            self.0.push(der.to_vec());
+            CertificateId(u32::try_from(self.0.len() - 1).unwrap())
+        }
+    }
+
+    fn record(kind: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind, 3, 3][..], &u16::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
+    }
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        [&[kind][..], &u32::try_from(body.len()).unwrap().to_be_bytes()[1..], body].concat()
+    }
+
+    fn hello_record(name: &str) -> Vec<u8> {
+        record(22, &message(1, &go_hello(name, &[0x0904])))
+    }
+
+    fn server_hello(version: u16) -> Vec<u8> {
+        let extension = [&43_u16.to_be_bytes()[..], &[0, 2], &version.to_be_bytes()].concat();
+        let extensions = [&u16::try_from(extension.len()).unwrap().to_be_bytes()[..], &extension].concat();
+        record(22, &message(2, &[&[3, 3][..], &[5; 32], &[0, 0x13, 1, 0], &extensions].concat()))
+    }
+
+    fn certificates(list: &[&[u8]]) -> Vec<u8> {
+        let entries: Vec<u8> = list
+            .iter()
+            .flat_map(|der| [&u32::try_from(der.len()).unwrap().to_be_bytes()[1..], *der].concat())
+            .collect();
+        message(11, &[&u32::try_from(entries.len()).unwrap().to_be_bytes()[1..], &entries].concat())
+    }
+
+    fn run(parts: &[(Direction, &[u8])]) -> (Handshake, Sink) {
+        let (mut session, mut sink) = (Session::default(), Sink::default());
+        for (direction, bytes) in parts {
+            session.data(*direction, AT, bytes, &mut sink);
+        }
+        (session.into_handshake(FlowId(0), AT, |_| None), sink)
+    }
+
+    use Direction::{ToClient, ToServer};
+
+    #[test]
+    fn a_hello_in_two_segments_is_one_hello() {
+        let hello = hello_record("proxy.example");
+        let (handshake, _) = run(&[(ToServer, &hello[..900]), (ToServer, &hello[900..])]);
+        let seen = handshake.hello.unwrap();
+        assert!(seen.complete);
+        assert_eq!((seen.segments, seen.bytes as usize), (2, hello.len()));
+        assert_eq!(handshake.server_name, Sighting::Seen("proxy.example".into()));
+        assert_eq!(handshake.outcome, Outcome::Incomplete);
+    }
+
+    #[test]
+    fn half_a_hello_is_said_to_be_half() {
+        let hello = hello_record("proxy.example");
+        let (handshake, _) = run(&[(ToServer, &hello[..600])]);
+        assert!(!handshake.hello.unwrap().complete);
+        assert_eq!(handshake.server_name.seen().unwrap(), "proxy.example");
+    }
+
+    #[test]
+    fn certificates_of_tls_1_2_are_kept_in_order_and_those_of_1_3_are_hidden() {
+        let flight = [server_hello(0x0303), record(22, &[certificates(&[b"leaf", b"ca"]), message(14, b"")].concat())].concat();
+        let (handshake, sink) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight)]);
+        assert_eq!(handshake.certificates, Sighting::Seen(vec![CertificateId(0), CertificateId(1)]));
+        assert_eq!(sink.0, [b"leaf".to_vec(), b"ca".to_vec()]);
+        let (handshake, _) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &server_hello(0x0304))]);
+        assert_eq!(handshake.certificates, Sighting::Hidden(Veil::Encrypted));
+    }
+
+    #[test]
+    fn in_tls_1_3_a_first_record_of_nineteen_bytes_is_a_rejection_and_a_longer_one_is_not() {
+        let flight = [server_hello(0x0304), record(20, &[1]), record(23, &[0; 900])].concat();
+        for (length, outcome) in [(19, Outcome::RejectedByClient), (53, Outcome::Completed)] {
+            let answer = [record(20, &[1]), record(23, &vec![0; length])].concat();
+            let (handshake, _) =
+                run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight), (ToServer, &answer)]);
+            assert_eq!(handshake.outcome, outcome, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn alerts_say_who_sent_them() {
+        let (handshake, _) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &record(21, &[2, 112]))]);
+        assert_eq!(handshake.outcome, Outcome::Alert);
+        assert_eq!(handshake.alerts[0].content, Some(AlertContent { level: 2, description: 112 }));
+        let flight = [server_hello(0x0303), record(22, &certificates(&[b"leaf"]))].concat();
+        let (handshake, _) =
+            run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight), (ToServer, &record(21, &[2, 42]))]);
+        assert_eq!(handshake.outcome, Outcome::RejectedByClient);
+    }
+
+    #[test]
+    fn plain_text_instead_of_a_server_hello_is_not_tls() {
+        let (handshake, _) =
+            run(&[(ToServer, &hello_record("a.example")), (ToClient, b"HTTP/1.1 403 "), (ToClient, b"Forbidden\r\n")]);
+        assert_eq!(handshake.outcome, Outcome::NotTls);
+        assert_eq!(handshake.not_tls.unwrap().head, b"HTTP/1.1 403 Forbidden\r\n");
+    }
+
+    #[test]
+    fn a_hole_in_the_server_s_flight_hides_its_certificates() {
+        let (mut session, mut sink) = (Session::default(), Sink::default());
+        session.data(ToServer, AT, &hello_record("a.example"), &mut sink);
+        session.data(ToClient, AT, &server_hello(0x0303), &mut sink);
+        session.gap(ToClient, AT, 2_000, Veil::Truncated);
+        let handshake = session.into_handshake(FlowId(0), AT, |_| None);
+        assert_eq!(handshake.certificates, Sighting::Hidden(Veil::Truncated));
+    }
+}
