@@ -210,6 +210,8 @@ pub struct Finding {
     pub class: String,
     /// The line of go's output that it explains.
     pub go_error: Option<String>,
+    /// It is about some Go program's traffic that nothing ties to the go command: never the verdict's cause.
+    pub incidental: bool,
     /// What to do, best first.
     pub remedy: Vec<Remedy>,
     /// RFC sections, Go source files.
@@ -240,6 +242,7 @@ impl Finding {
             details: BTreeMap::new(),
             class: String::new(),
             go_error: None,
+            incidental: false,
             remedy: Vec::new(),
             references: Vec::new(),
         }

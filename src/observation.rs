@@ -3,7 +3,11 @@
 //! The waist of the pipeline. Everything before it exists to write these types, everything after it only reads them.
 //! "Absent" and "could not be seen" are different facts and have different types ([`Sighting`]).
 
+mod marks;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub use marks::{Early, Marks, TtlMark};
 
 use crate::certificate::Certificate;
 use crate::go::GoRun;
@@ -326,6 +330,10 @@ pub struct Connection {
     pub opening: Opening,
     /// How it ended.
     pub end: End,
+    /// The first FIN of each side.
+    pub fin: Both<Option<Moment>>,
+    /// TTLs of each side's packets, resets left out, with how often each was seen; the commonest first.
+    pub ttls: Both<Vec<(u8, u32)>>,
     /// Initial sequence number of each stream, where known.
     pub initial_seq: Both<Option<u32>>,
     /// Its packets: the first ones and the last ones.
@@ -383,7 +391,7 @@ pub enum End {
     Reset {
         /// Where the reset travels to: [`Direction::ToClient`] when it claims to come from the server.
         direction: Direction,
-        /// Index into [`Segments::iter`] order of the kept segments.
+        /// Where the reset stands.
         at: Moment,
     },
     /// No answer to the SYN.
@@ -673,6 +681,17 @@ impl Exchange {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The host that it asks, without a port.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.is_empty())?;
+        match authority.strip_prefix('[') {
+            Some(literal) => literal.split_once(']').map(|(host, _)| host),
+            None => Some(authority.rsplit_once(':').map_or(authority, |(host, _)| host)),
+        }
     }
 
     /// Whether it asks a proxy for a tunnel.

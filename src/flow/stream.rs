@@ -63,13 +63,27 @@ impl<'a> Pieces<'a> {
         };
     }
 
-    /// All of them, in order.
+    /// All of them, in order, for those who want to see them twice.
     pub(crate) fn into_vec(self) -> Vec<Piece<'a>> {
         match self {
             Self::None => Vec::new(),
             Self::One(piece) => vec![piece],
             Self::Many(pieces) => pieces,
         }
+    }
+}
+
+impl<'a> IntoIterator for Pieces<'a> {
+    type Item = Piece<'a>;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Piece<'a>>, std::vec::IntoIter<Piece<'a>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (one, many) = match self {
+            Self::None => (None, Vec::new()),
+            Self::One(piece) => (Some(piece), Vec::new()),
+            Self::Many(pieces) => (None, pieces),
+        };
+        one.into_iter().chain(many)
     }
 }
 

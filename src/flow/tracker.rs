@@ -389,10 +389,12 @@ impl<S> Flow<S> {
         }
         let stream = self.streams.of(direction);
         let valid = match stream.offset_of(tcp.seq) {
-            // A receiver expects what it acknowledged last, or what was sent last and is still on its way to be acknowledged.
+            // A receiver expects what it acknowledged last, what was sent last and is still to be acknowledged, or
+            // (Linux, `tcp_validate_incoming`) the right edge of what it acknowledged selectively.
             Some(offset) => {
                 offset == stream.next_offset()
                     || Some(offset) == stream.acknowledged
+                    || offset == stream.highest
                     || stream.fin.is_some_and(|(fin, _)| offset == fin + 1)
             }
             None => true,

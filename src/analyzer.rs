@@ -1,0 +1,324 @@
+//! Wires the rooms together, from [`Record`]s to a [`Case`]. It owns no policy.
+
+use std::net::SocketAddr;
+
+use crate::flow::{Flow, Limits, Tracker};
+use crate::go::GoRun;
+use crate::observation::{
+    Case, Connection, DnsTransport, End, Exchange, Handshake, Health, IcmpError, IpMark, Outcome, Recording, Segments,
+};
+use crate::observe::certificates::CertificatePool;
+use crate::observe::connection::{connection, is_one_sided, unseen};
+use crate::observe::conversation::{Conversation, Heading, Sinks, settle_outcome};
+use crate::observe::dns::Lookups;
+use crate::packet::{Decoder, Icmp, Packet, Tcp, Transport, Udp};
+use crate::reference::Reference;
+use crate::scope::Scope;
+use crate::source::{Frame, Record};
+use crate::types::{Direction, FlowId, Moment, Timestamp};
+
+/// Connections of others that are kept whole; ended ones beyond it lose their packets, and twice beyond it are counted only.
+const OTHERS: usize = 8_192;
+/// ICMP errors kept.
+const ICMP_ERRORS: usize = 4_096;
+/// Places kept of each limit of a recording.
+const PLACES: usize = 16;
+
+/// What to keep of a recording.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Keep the observations of all traffic, not only what is judged.
+    pub keep_all: bool,
+    /// Judge every connection and name.
+    pub judge_all: bool,
+}
+
+/// Takes a recording's records one by one and makes a case of them.
+pub struct Analyzer<'r> {
+    reference: &'r Reference,
+    go: GoRun,
+    scope: Scope,
+    options: Options,
+    decoder: Decoder,
+    tracker: Tracker<Conversation>,
+    lookups: Lookups,
+    certificates: CertificatePool,
+    connections: Vec<Connection>,
+    handshakes: Vec<Handshake>,
+    exchanges: Vec<Exchange>,
+    icmp: Vec<IcmpError>,
+    icmp_flows: Vec<(usize, FlowId)>,
+    recording: Recording,
+    health: Health,
+    others: usize,
+}
+
+impl<'r> Analyzer<'r> {
+    /// An analyzer for one run of go.
+    #[must_use]
+    pub fn new(reference: &'r Reference, go: GoRun, options: Options) -> Self {
+        let scope = Scope::new(reference, &go, options.judge_all);
+        Self {
+            reference,
+            go,
+            scope,
+            options,
+            decoder: Decoder::new(),
+            tracker: Tracker::new(Limits::default()),
+            lookups: Lookups::new(options.keep_all),
+            certificates: CertificatePool::default(),
+            connections: Vec::new(),
+            handshakes: Vec::new(),
+            exchanges: Vec::new(),
+            icmp: Vec::new(),
+            icmp_flows: Vec::new(),
+            recording: Recording::default(),
+            health: Health::default(),
+            others: 0,
+        }
+    }
+
+    /// Takes one record. Frames must come in the order of the recording.
+    pub fn push(&mut self, record: &Record<'_>) {
+        if let Record::Frame(frame) = record {
+            self.frame(frame);
+        }
+    }
+
+    /// Ends the recording. The figures that only the reader of the files knows are given with it.
+    #[must_use]
+    pub fn finish(mut self, files: Recording, damage: Vec<String>, damaged: u64) -> Case {
+        for flow in self.tracker.finish() {
+            self.end_flow(*flow);
+        }
+        let dns = self.lookups.finish();
+        self.recording.dropped = files.dropped;
+        self.recording.link_types = files.link_types;
+        self.recording.flows = self.tracker.count();
+        self.health.unread = self.decoder.unread();
+        self.health.damage = damage;
+        self.health.damaged = damaged;
+        self.health.duplicates += dns.duplicates;
+        self.health.first_duplicate = self.health.first_duplicate.into_iter().chain(dns.first_duplicate).min();
+        self.health.not_kept += dns.not_kept;
+        self.connections.sort_by_key(|connection| connection.flow);
+        self.handshakes.sort_by_key(|handshake| handshake.flow);
+        self.exchanges.sort_by_key(|exchange| (exchange.request.or(exchange.response), exchange.flow));
+        let mut case = Case {
+            recording: self.recording,
+            health: self.health,
+            lookups: dns.lookups,
+            resolvers: dns.resolvers,
+            connections: self.connections,
+            handshakes: self.handshakes,
+            exchanges: self.exchanges,
+            icmp: self.icmp,
+            certificates: self.certificates.into_certificates(),
+            go: self.go,
+        };
+        for (index, flow) in self.icmp_flows {
+            if let Ok(place) = case.connections.binary_search_by_key(&flow, |connection| connection.flow)
+                && let Some(connection) = case.connections.get_mut(place)
+            {
+                connection.icmp.push(index);
+            }
+        }
+        tie_tunnels(&mut case);
+        self.scope.mark(&mut case, self.reference);
+        case
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let at = Moment { time: frame.time, frame: frame.no };
+        self.recording.packets += 1;
+        self.recording.bytes += u64::from(frame.original_length);
+        self.recording.first = Some(self.recording.first.map_or(frame.time, |first: Timestamp| first.min(frame.time)));
+        self.recording.last = Some(self.recording.last.map_or(frame.time, |last: Timestamp| last.max(frame.time)));
+        if frame.bytes.len() < usize::try_from(frame.original_length).unwrap_or(usize::MAX) {
+            self.health.cut_frames += 1;
+        }
+        let Some(packet) = self.decoder.decode(frame) else { return };
+        let Packet { ip, transport, .. } = packet;
+        let mark = IpMark { ttl: ip.ttl, id: ip.id, dont_fragment: ip.dont_fragment };
+        match transport {
+            Transport::Tcp(tcp) => {
+                // The borrow of the decoder's packet ends before the flow's own work begins.
+                segment(
+                    &mut self.tracker,
+                    &mut Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups },
+                    &mut self.health,
+                    at,
+                    &ip,
+                    &tcp,
+                );
+                for flow in self.tracker.take_ended() {
+                    self.end_flow(*flow);
+                }
+            }
+            Transport::Udp(udp) => {
+                datagram(&mut self.lookups, &mut self.health, at, mark, (ip.source, ip.destination), &udp);
+            }
+            Transport::Icmp(Icmp { kind, quoted: Some(quoted) }) => {
+                let error = IcmpError { at, from: ip.source, to: ip.destination, ip: mark, kind, quoted };
+                self.icmp_error(error);
+            }
+            Transport::Icmp(_) | Transport::Other => {}
+        }
+    }
+
+    fn icmp_error(&mut self, error: IcmpError) {
+        if self.icmp.len() >= ICMP_ERRORS {
+            self.health.not_kept += 1;
+            return;
+        }
+        let index = self.icmp.len();
+        match error.quoted.protocol {
+            6 => {
+                if let Some(flow) = self.tracker.between(error.quoted.source, error.quoted.destination) {
+                    self.icmp_flows.push((index, flow.id));
+                }
+            }
+            17 => self.lookups.icmp(index, &error),
+            _ => {}
+        }
+        self.icmp.push(error);
+    }
+
+    /// A connection is over, or the recording is: what was seen of it becomes facts.
+    fn end_flow(&mut self, mut flow: Flow<Conversation>) {
+        let (id, last) = (flow.id, flow.last);
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            let pieces = flow.streams.of_mut(direction).flush(last).into_vec();
+            let ip = IpMark { ttl: 0, id: 0, dont_fragment: false };
+            let heading = Heading { flow: id, client: flow.client, server: flow.server, direction, ip };
+            let mut sinks = Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups };
+            for piece in &pieces {
+                flow.state.piece(&heading, piece, &mut sinks);
+            }
+            flow.state.closed(direction, last);
+        }
+        self.note_limits(&flow);
+        let veils = (unseen(&flow, Direction::ToServer), unseen(&flow, Direction::ToClient));
+        let (mut connection, conversation) = connection(flow);
+        let heard = conversation.finish(id, last, |direction| match direction {
+            Direction::ToServer => veils.0,
+            Direction::ToClient => veils.1,
+        });
+        let mut handshake = heard.handshake;
+        if let Some(handshake) = &mut handshake {
+            settle_outcome(handshake, &connection);
+        }
+        if !self.keeps(&mut connection, handshake.as_ref(), &heard.exchanges) {
+            self.health.not_kept += 1;
+            return;
+        }
+        self.connections.push(connection);
+        self.exchanges.extend(heard.exchanges);
+        self.handshakes.extend(handshake);
+    }
+
+    /// Whether a connection stays in the case. Others' beyond a measure do not, and lose their packets first.
+    fn keeps(&mut self, connection: &mut Connection, handshake: Option<&Handshake>, exchanges: &[Exchange]) -> bool {
+        let judged = |name: &str| self.scope.judges(self.reference, name);
+        let named = handshake.and_then(|handshake| handshake.server_name.seen()).is_some_and(|name| judged(name));
+        let asked = exchanges.iter().filter_map(Exchange::host).any(judged);
+        let clean = connection.end == End::Closed && handshake.is_none_or(|handshake| handshake.outcome == Outcome::Completed);
+        if named || asked {
+            self.others += usize::from(clean);
+        } else {
+            self.others += 1;
+            if self.others > 2 * OTHERS && !self.options.keep_all {
+                return false;
+            }
+        }
+        if clean && self.others > OTHERS {
+            connection.segments = Segments::default();
+        }
+        true
+    }
+
+    fn note_limits(&mut self, flow: &Flow<Conversation>) {
+        let health = &mut self.health;
+        health.data_segments += u64::from(flow.data_segments);
+        if flow.syns.is_empty() && flow.syn_ack.is_none() && flow.data_segments > 0 && health.midstream.len() < PLACES {
+            health.midstream.push(flow.first);
+        }
+        if is_one_sided(flow) {
+            if health.one_sided.len() < PLACES {
+                health.one_sided.push(flow.first);
+            }
+        } else if flow.packets.to_server > 0 && flow.packets.to_client > 0 {
+            health.two_sided += 1;
+            for stream in [&flow.streams.to_server, &flow.streams.to_client] {
+                health.lost += u64::from(stream.lost);
+                let losses = stream.gaps.iter().filter(|gap| gap.acknowledged && stream.carried_data).map(|gap| gap.at);
+                let room = PLACES.saturating_sub(health.losses.len());
+                health.losses.extend(losses.take(room));
+            }
+        }
+        if let Some(at) = flow.state.cut.filter(|_| health.cut_messages.len() < PLACES) {
+            health.cut_messages.push(at);
+        }
+    }
+}
+
+/// A TCP segment finds its connection, and what it sets free its reader.
+fn segment(
+    tracker: &mut Tracker<Conversation>,
+    sinks: &mut Sinks<'_>,
+    health: &mut Health,
+    at: Moment,
+    ip: &crate::packet::Ip,
+    tcp: &Tcp<'_>,
+) {
+    let Some(step) = tracker.push(at, ip, tcp) else { return };
+    if step.duplicate {
+        health.duplicates += 1;
+        health.first_duplicate.get_or_insert(at);
+        return;
+    }
+    let flow = step.flow;
+    let mark = IpMark { ttl: ip.ttl, id: ip.id, dont_fragment: ip.dont_fragment };
+    let heading =
+        Heading { flow: flow.id, client: flow.client, server: flow.server, direction: step.direction, ip: mark };
+    let mut wanted = true;
+    for piece in step.pieces {
+        wanted = flow.state.piece(&heading, &piece, sinks);
+    }
+    if !wanted {
+        flow.streams.to_server.stop_reading();
+        flow.streams.to_client.stop_reading();
+    }
+}
+
+fn datagram(
+    lookups: &mut Lookups,
+    health: &mut Health,
+    at: Moment,
+    mark: IpMark,
+    (source, destination): (std::net::IpAddr, std::net::IpAddr),
+    udp: &Udp<'_>,
+) {
+    if udp.source_port != 53 && udp.destination_port != 53 {
+        return;
+    }
+    let cut = u64::from(udp.declared) > udp.payload.len() as u64;
+    if cut && health.cut_messages.len() < PLACES {
+        health.cut_messages.push(at);
+    }
+    let (source, destination) =
+        (SocketAddr::new(source, udp.source_port), SocketAddr::new(destination, udp.destination_port));
+    lookups.message(at, mark, source, destination, DnsTransport::Udp, None, udp.payload, cut);
+}
+
+/// Ties each connection through a proxy to the request that opened its tunnel.
+fn tie_tunnels(case: &mut Case) {
+    for (index, exchange) in case.exchanges.iter().enumerate() {
+        if exchange.is_connect()
+            && let Ok(place) = case.connections.binary_search_by_key(&exchange.flow, |connection| connection.flow)
+            && let Some(connection) = case.connections.get_mut(place)
+        {
+            connection.tunnel = Some(index);
+        }
+    }
+}

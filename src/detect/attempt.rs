@@ -1,0 +1,173 @@
+//! What became of one TLS handshake: the stage machine of a connection from its `ClientHello` on.
+//!
+//! Told apart by acknowledgements and by who spoke first, never by go's words: "TLS handshake timeout" alone has four causes.
+
+use crate::observation::{
+    Alert, Case, Connection, End, Handshake, Marks, Opening, Outcome, Segment, SegmentKind, Sighting,
+};
+use crate::types::{Direction, Moment, Span};
+
+/// Silence shorter than this, without a repetition, proves nothing.
+const PATIENCE: Span = Span::from_seconds(3);
+/// A path or a server that swallows a hello swallows its repetitions, too.
+const REPETITIONS: usize = 2;
+
+/// How a handshake went, as far as the packets tell.
+#[derive(Clone, Debug)]
+pub(super) enum Fate {
+    /// It was completed. Resets in the server's name that changed nothing are listed.
+    Completed { ignored: Vec<(Segment, Marks)> },
+    /// The client rejected what the server showed.
+    Rejected,
+    /// A reset in the server's name, before the server said anything.
+    Reset { resets: Vec<(Segment, Marks)> },
+    /// A FIN in the server's name, before the server said anything.
+    Closed { fin: Segment, marks: Marks },
+    /// An alert in the server's name instead of a `ServerHello`.
+    Alert { alert: Alert, marks: Marks, segment: Option<Segment> },
+    /// Something else than TLS.
+    NotTls { at: Moment, marks: Marks },
+    /// The hello and its repetitions were never acknowledged, not even in part.
+    HelloVanished { segments: Vec<Segment>, large_first: bool },
+    /// Only the first part of the hello was acknowledged.
+    HelloCut { segments: Vec<Segment> },
+    /// A later, smaller part of the hello arrived; the full-size one before it did not.
+    HelloTooBig { segments: Vec<Segment>, sack: Segment },
+    /// The server has the hello and says nothing.
+    Silent { hello: Moment, acknowledged: Option<Segment> },
+    /// Of the server's flight only small parts after a hole arrived.
+    FlightTooBig { tail: Segment, acknowledged: Option<Segment> },
+    /// The server began to answer and the rest did not come, or a reset or close cut it off.
+    Interrupted { resets: Vec<(Segment, Marks)> },
+    /// The recording does not show it.
+    Unseen,
+}
+
+/// Tells a handshake's fate.
+pub(super) fn fate(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate {
+    let resets = || resets_after_hello(case, handshake, connection);
+    if connection.packets.to_client == 0 || matches!(connection.opening, Opening::Refused { .. }) {
+        return Fate::Unseen;
+    }
+    match handshake.outcome {
+        Outcome::Completed => Fate::Completed { ignored: resets_before_completion(case, handshake, connection) },
+        Outcome::RejectedByClient => Fate::Rejected,
+        Outcome::Alert => alert(case, handshake, connection),
+        Outcome::NotTls => handshake.not_tls.as_ref().map_or(Fate::Unseen, |not_tls| Fate::NotTls {
+            at: not_tls.at,
+            marks: marks_at(case, connection, not_tls.at),
+        }),
+        Outcome::Reset if handshake.server_hello.is_none() => Fate::Reset { resets: resets() },
+        Outcome::Reset => Fate::Interrupted { resets: resets() },
+        Outcome::Closed if handshake.server_hello.is_none() => {
+            let fin = connection.segments.towards(Direction::ToClient).find(|segment| segment.flags.fin()).copied();
+            fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: case.marks(connection, &fin) })
+        }
+        Outcome::Closed => Fate::Interrupted { resets: Vec::new() },
+        Outcome::Unanswered | Outcome::Incomplete => silence(case, handshake, connection),
+    }
+}
+
+fn alert(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate {
+    let from_server = handshake.alerts.iter().find(|alert| alert.direction == Direction::ToClient).copied();
+    let Some(alert) = from_server else { return Fate::Unseen };
+    let segment = segment_at(connection, alert.at);
+    let marks = segment.map(|segment| case.marks(connection, &segment)).unwrap_or_default();
+    Fate::Alert { alert, marks, segment }
+}
+
+fn marks_at(case: &Case, connection: &Connection, at: Moment) -> Marks {
+    segment_at(connection, at).map(|segment| case.marks(connection, &segment)).unwrap_or_default()
+}
+
+/// The kept segment that stands in that frame.
+pub(super) fn segment_at(connection: &Connection, at: Moment) -> Option<Segment> {
+    connection.segments.iter().find(|segment| segment.at == at).copied()
+}
+
+/// Resets in the server's name from the hello on, recorded duplicates left out where the recording holds any.
+fn resets_after_hello(case: &Case, handshake: &Handshake, connection: &Connection) -> Vec<(Segment, Marks)> {
+    let Some(hello) = &handshake.hello else { return Vec::new() };
+    connection
+        .segments
+        .towards(Direction::ToClient)
+        .filter(|segment| segment.flags.rst() && segment.at > hello.started)
+        .filter(|segment| segment.kind != SegmentKind::Duplicate || case.health.duplicates == 0)
+        .map(|segment| (*segment, case.marks(connection, segment)))
+        .collect()
+}
+
+/// Resets that the client did not take, between its hello and the end of the handshake.
+fn resets_before_completion(case: &Case, handshake: &Handshake, connection: &Connection) -> Vec<(Segment, Marks)> {
+    let Some(done) = handshake.client_records.first().map(|(at, _)| *at).or(handshake.certificates_at) else {
+        return Vec::new();
+    };
+    let mut resets = resets_after_hello(case, handshake, connection);
+    resets.retain(|(segment, marks)| segment.at < done && marks.any());
+    resets
+}
+
+/// The hello's segments as the log has them, repetitions included.
+fn hello_segments(handshake: &Handshake, connection: &Connection) -> Vec<Segment> {
+    let Some(hello) = &handshake.hello else { return Vec::new() };
+    let Some(first) = segment_at(connection, hello.started) else { return Vec::new() };
+    let within = |segment: &&Segment| {
+        let offset = segment.seq.wrapping_sub(first.seq);
+        segment.length > 0 && offset < hello.bytes.max(1)
+    };
+    connection.segments.towards(Direction::ToServer).filter(within).copied().collect()
+}
+
+fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate {
+    let Some(hello) = handshake.hello.as_ref() else { return Fate::Unseen };
+    let segments = hello_segments(handshake, connection);
+    let Some(first) = segments.first().copied() else { return Fate::Unseen };
+    let Some(initial) = connection.initial_seq.to_server else { return Fate::Unseen };
+    let repeated = segments.iter().filter(|segment| segment.seq == first.seq).count() > REPETITIONS
+        || connection.retransmissions.to_server as usize >= REPETITIONS;
+    let waited = connection.last.time.since(hello.at.time) >= PATIENCE
+        || case.recording.last.is_some_and(|last| last.since(hello.at.time) >= PATIENCE);
+    if !repeated && !waited {
+        return Fate::Unseen;
+    }
+    if matches!(connection.end, End::Reset { direction: Direction::ToClient, .. }) {
+        return Fate::Unseen;
+    }
+    let begin = u64::from(first.seq.wrapping_sub(initial).wrapping_sub(1));
+    let end = begin + u64::from(hello.bytes);
+    let acknowledged = connection.acknowledged.to_server.unwrap_or(0);
+    let sack_of_hello = connection.segments.towards(Direction::ToClient).find(|segment| {
+        segment.sack.is_some_and(|(left, _)| left.wrapping_sub(first.seq) > 0 && left.wrapping_sub(first.seq) < hello.bytes)
+    });
+    if acknowledged <= begin {
+        if let Some(sack) = sack_of_hello {
+            return Fate::HelloTooBig { segments, sack: *sack };
+        }
+        let large_first = segments.len() == 1 && first.length > 1_200 || segments.iter().all(|s| s.length > 1_200);
+        return Fate::HelloVanished { segments, large_first };
+    }
+    if acknowledged < end {
+        return Fate::HelloCut { segments };
+    }
+    let acknowledged = connection
+        .segments
+        .towards(Direction::ToClient)
+        .find(|segment| segment.flags.ack() && u64::from(segment.ack.wrapping_sub(initial).wrapping_sub(1)) >= end)
+        .copied();
+    let tail = connection
+        .segments
+        .towards(Direction::ToClient)
+        .find(|segment| segment.length > 0 && segment.kind == SegmentKind::OutOfOrder)
+        .copied();
+    let hole = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
+    match tail {
+        Some(tail) if hole => Fate::FlightTooBig { tail, acknowledged },
+        _ if handshake.server_hello.is_none() && connection.bytes.to_client == 0 => {
+            Fate::Silent { hello: hello.at, acknowledged }
+        }
+        _ if hole || matches!(handshake.certificates, Sighting::Hidden(crate::observation::Veil::EndOfCapture)) => {
+            Fate::Interrupted { resets: Vec::new() }
+        }
+        _ => Fate::Unseen,
+    }
+}

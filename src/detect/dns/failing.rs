@@ -1,0 +1,161 @@
+//! Resolvers that fail, refuse, or do not answer.
+
+use super::view::{Name, Names, REFUSED, SERVFAIL};
+use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed};
+use crate::observation::{Case, Lookup, Opening, Veil};
+use crate::packet::IcmpKind;
+use crate::types::Span;
+
+/// go waits five seconds for each answer (resolv.conf(5), `timeout`); silence shorter than this proves nothing.
+const PATIENCE: Span = Span::from_millis(4_500);
+
+/// Judges names that got no usable answer from anybody.
+pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
+    if name.has_address() {
+        return None;
+    }
+    let lookups: Vec<&Lookup> = name.for_addresses().filter(|lookup| lookup.query.is_some()).collect();
+    let truncated = name.answers().find(|(_, answer)| answer.truncated);
+    if let Some((lookup, answer)) = truncated {
+        return tcp_blocked(case, name, lookup, answer);
+    }
+    if lookups.is_empty() || name.answers().any(|(_, answer)| answer.rcode != SERVFAIL && answer.rcode != REFUSED) {
+        return None;
+    }
+    let refused = name.answers().any(|(_, answer)| answer.rcode == REFUSED);
+    let failed = name.answers().any(|(_, answer)| answer.rcode == SERVFAIL);
+    let others_fine = others_resolve(case, name);
+    let (code, what) = match (failed, refused) {
+        (true, _) => (Code::DnsServfail, "fails to resolve"),
+        (false, true) => (Code::DnsRefused, "refuses to resolve"),
+        (false, false) => {
+            let settled = lookups.iter().all(|lookup| is_settled(case, lookup)) && lookups.iter().all(|lookup| lookup.error.is_none());
+            // Without any answer in the recording it may simply lack that direction.
+            let one_way = case.lookups.iter().all(|lookup| lookup.answers.is_empty()) && case.health.two_sided == 0
+                && !case.health.one_sided.is_empty();
+            if !settled || one_way {
+                return None;
+            }
+            (Code::DnsTimeout, "does not answer questions for")
+        }
+    };
+    let mut resolvers: Vec<String> = lookups.iter().map(|lookup| lookup.resolver.ip().to_string()).collect();
+    resolvers.sort();
+    resolvers.dedup();
+    let summary = format!(
+        "The resolver {} {what} {}{}.",
+        resolvers.join(" and "),
+        name.name,
+        if others_fine { ", while it answers for other names" } else { "" }
+    );
+    let confidence = if others_fine || code != Code::DnsTimeout { Confidence::Strong } else { Confidence::Moderate };
+    let mut evidence = name
+        .answers()
+        .map(|(_, answer)| Evidence::frame("answer", answer.at, ""))
+        .chain(name.questions());
+    let first = evidence.next()?;
+    let rest: Vec<Evidence> = evidence.collect();
+    let mut finding = Finding::new(code, Fault::Network, confidence, name.subject(), first, summary)
+        .with_evidence(rest)
+        .with_class(resolvers.join(" "))
+        .with_list("resolvers", resolvers.iter().cloned())
+        .with_reference("RFC 1035 §4.1.1");
+    finding = if others_fine {
+        finding
+            .excluding("the resolver is down", "it answers for other names in the same recording")
+            .not_excluding("a filter that makes this one name fail")
+            .not_excluding("the name's own servers, or DNSSEC, fail for that resolver")
+    } else {
+        finding.not_excluding("the path to the resolver, not the resolver itself")
+    };
+    Some(finding.with_remedy(
+        "Ask the resolver's operator; try another resolver to see whether it is the resolver or the name.",
+        Some(&format!("dig @9.9.9.9 {}", name.name)),
+    ))
+}
+
+/// The question waited long enough for its answer, or go asked again.
+fn is_settled(case: &Case, lookup: &Lookup) -> bool {
+    let Some(query) = &lookup.query else { return false };
+    case.recording.last.is_some_and(|last| last.since(query.at.time) >= PATIENCE)
+        || case.lookups.iter().any(|other| {
+            (&other.name, other.record_type, other.client.ip()) == (&lookup.name, lookup.record_type, lookup.client.ip())
+                && other.query.as_ref().is_some_and(|later| later.at.time.since(query.at.time) >= PATIENCE)
+        })
+        || case.go.has_dns_timeout(&lookup.name)
+}
+
+/// Another name got an address from one of the same resolvers.
+fn others_resolve(case: &Case, name: &Name<'_>) -> bool {
+    case.lookups.iter().any(|other| {
+        other.name != name.name
+            && name.lookups.iter().any(|lookup| lookup.resolver.ip() == other.resolver.ip())
+            && other.answers.iter().any(|answer| answer.addresses().next().is_some())
+    })
+}
+
+/// A truncated answer whose repetition over TCP does not come through (RFC 7766 §5).
+fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::observation::Answer) -> Option<Finding> {
+    let over_tcp: Vec<_> = case
+        .connections
+        .iter()
+        .filter(|connection| connection.server.port() == 53 && connection.server.ip() == lookup.resolver.ip())
+        .filter(|connection| connection.client.ip() == name.client && connection.first.time >= answer.at.time)
+        .collect();
+    let first = over_tcp.first()?;
+    if over_tcp.iter().any(|connection| connection.bytes.to_client > 0) {
+        return None;
+    }
+    let how = match &first.opening {
+        Opening::Unanswered { .. } => "is not answered",
+        Opening::Refused { .. } => "is refused",
+        Opening::Established { .. } => "opens and stays silent, or is cut off",
+        Opening::Unseen(_) => return None,
+    };
+    let summary = format!(
+        "The answer for {} is too long for a datagram, and the repetition over TCP to {} {how}.",
+        name.name,
+        lookup.resolver.ip()
+    );
+    let mut finding = Finding::new(
+        Code::DnsTcpBlocked,
+        Fault::Network,
+        Confidence::Strong,
+        name.subject(),
+        Evidence::frame("truncated_answer", answer.at, ""),
+        summary,
+    )
+    .with_class(lookup.resolver.ip().to_string())
+    .with_remedy("Let TCP port 53 to the resolver pass: DNS needs it as well as UDP.", None)
+    .with_reference("RFC 7766 §5");
+    for connection in over_tcp {
+        for segment in connection.segments.iter().take(12) {
+            finding.cite(Evidence::segment("tcp_attempt", segment.at, connection.flow, ""));
+        }
+    }
+    for (_, other) in name.answers().filter(|(_, other)| other.truncated) {
+        finding.cite(Evidence::frame("truncated_answer", other.at, ""));
+    }
+    Some(finding)
+}
+
+/// Questions at the end of the recording whose answers may have come after it.
+pub(super) fn unsettled(case: &Case, names: &Names<'_>) -> Vec<NotAssessed> {
+    names
+        .iter()
+        .filter(|name| name.answers().next().is_none())
+        .filter(|name| name.for_addresses().any(|lookup| lookup.query.is_some() && lookup.error.is_none() && !is_settled(case, lookup)))
+        .map(|name| NotAssessed {
+            code: Code::DnsTimeout,
+            subject: name.subject(),
+            veil: Veil::EndOfCapture,
+            hint: "record until go has given up (10 seconds after the question)".to_owned(),
+        })
+        .collect()
+}
+
+/// Whether an ICMP error says that nothing listens where a question went.
+pub(super) fn nothing_listens(case: &Case, lookup: &Lookup) -> Option<crate::types::Moment> {
+    let error = case.icmp.get(lookup.error?)?;
+    (error.kind == IcmpKind::PortUnreachable && error.from == lookup.resolver.ip()).then_some(error.at)
+}

@@ -1,0 +1,325 @@
+//! Single answers that lead elsewhere than to the name: unroutable, known to be false, or somebody else's address.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::view::{Identity, Name, Names, identity, network};
+use crate::detect::subject::address_is_honest;
+use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity, Subject};
+use crate::observation::{Answer, Case, Lookup, Opening, Relevance};
+use crate::reference::{Reference, Special};
+use crate::types::Moment;
+
+/// Names that one address serves before it looks like a landing page for everything.
+const UNRELATED: usize = 3;
+
+/// Judges the addresses that a name was answered with.
+pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged: &[Moment]) -> Vec<Finding> {
+    let mut by_address: BTreeMap<IpAddr, Vec<(&Lookup, &Answer)>> = BTreeMap::new();
+    for (lookup, answer) in name.answers().filter(|(_, answer)| !forged.contains(&answer.at)) {
+        for address in answer.addresses() {
+            by_address.entry(address).or_default().push((lookup, answer));
+        }
+    }
+    let working = by_address.keys().any(|address| {
+        address_is_honest(reference, name.name, *address) == Some(true)
+            || matches!(identity(case, name.name, *address), Identity::Confirmed(_))
+    });
+    let mut findings: Vec<Finding> = Vec::new();
+    for (address, answers) in &by_address {
+        let Some(mut finding) = judge(case, reference, name, *address) else { continue };
+        // A poisoned AAAA beside a working A, or the reverse: interference that hindered nothing.
+        if working && finding.severity > Severity::Medium {
+            finding = finding.with_severity(Severity::Medium);
+        }
+        for (lookup, answer) in answers {
+            if let Some(query) = &lookup.query {
+                finding.cite(Evidence::frame("question", query.at, ""));
+            }
+            finding.cite(Evidence::frame("answer", answer.at, format!("{address}, IP TTL {}", answer.ip.ttl)));
+        }
+        // The same liar takes the other address family away.
+        if finding.code != Code::DnsUnexpectedRange {
+            for (_, answer) in name.answers().filter(|(_, answer)| answer.addresses().next().is_none()) {
+                finding.cite(Evidence::frame("empty_answer", answer.at, "no address"));
+            }
+        }
+        match findings.iter_mut().find(|known| known.code == finding.code) {
+            Some(known) => merge(known, &finding),
+            None => findings.push(finding),
+        }
+    }
+    findings
+}
+
+/// Several wrong addresses of one name are one lie.
+fn merge(known: &mut Finding, more: &Finding) {
+    if more.confidence() > known.confidence() {
+        known.set_confidence(more.confidence());
+    }
+    more.evidence().iter().cloned().for_each(|evidence| known.cite(evidence));
+}
+
+fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -> Option<Finding> {
+    if reference.honest_address(name.name, address) == Some(true) {
+        return None;
+    }
+    let identity = identity(case, name.name, address);
+    if let Some(special) = reference.special(address) {
+        return bogon(reference, name, address, special, &identity);
+    }
+    if let Identity::Confirmed(_) = identity {
+        return unexpected(reference, name, address, &identity);
+    }
+    let known = reference.known_bad_for(name.name, address);
+    let honest = address_is_honest(reference, name.name, address);
+    let shared = unrelated_names(case, reference, name, address);
+    let contradicts_reference = reference.honest_address(name.name, address) == Some(false)
+        && reference.honest_name(name.name).is_some_and(|honest| !honest.is_nxdomain());
+    let dead = leads_nowhere(case, address);
+    let portal = name
+        .answers()
+        .filter(|(_, answer)| answer.addresses().any(|other| other == address))
+        .flat_map(|(_, answer)| answer.aliases())
+        .find(|alias| reference.known_bad_name(alias).is_some());
+    let mut reasons: Vec<String> = Vec::new();
+    let mut classes = 0;
+    if let Some(bad) = known {
+        reasons.push(format!("{address} is known as {}", bad.describe()));
+        classes += 2;
+    }
+    if let Some(alias) = portal {
+        reasons.push(format!("the answer is an alias of {alias}"));
+        classes += 2;
+    }
+    if let Identity::Contradicted { how, .. } = &identity {
+        reasons.push(how.clone());
+        classes += 1;
+    }
+    if honest == Some(false) {
+        reasons.push(match contradicts_reference {
+            true => "it is neither what honest resolvers answer nor in the operator's ranges".to_owned(),
+            false => "it is outside the operator's ranges".to_owned(),
+        });
+        classes += 1 + usize::from(contradicts_reference);
+    } else if contradicts_reference && honest.is_none() {
+        reasons.push("it is not what honest resolvers answer".to_owned());
+        classes += 1;
+    }
+    if shared.len() + 1 >= UNRELATED {
+        reasons.push(format!("unrelated names have the same address: {}", shared.join(", ")));
+        classes += 1;
+    }
+    let convicting = known.is_some()
+        || portal.is_some()
+        || (contradicts_reference && honest != Some(true) && (matches!(identity, Identity::Contradicted { .. }) || honest == Some(false)))
+        || (honest == Some(false) && (matches!(identity, Identity::Contradicted { .. }) || shared.len() + 1 >= UNRELATED));
+    if honest == Some(true) || !convicting {
+        return unexpected(reference, name, address, &identity);
+    }
+    let mut finding = Finding::new(
+        Code::DnsHijackedAnswer,
+        Fault::Interference,
+        Confidence::from_classes(classes),
+        with_address(name.subject(), address),
+        first_answer(name, address)?,
+        format!("{} was answered with {address}, which is not its address: {}.", name.name, reasons.join("; ")),
+    )
+    .with_class(network(address))
+    .with_text("address", address.to_string())
+    .with_text("resolver", resolvers(name));
+    if let Identity::Contradicted { at: Some(at), how } = &identity {
+        finding.cite(Evidence::frame("identity", *at, how.clone()));
+        finding = finding.excluding("an address of the operator that is not on any list", how.clone());
+    } else if known.is_none() {
+        finding = finding.not_excluding("an address of the operator that is not on any list");
+        if dead {
+            finding = finding.excluding("a mirror that serves the name", "nothing serves it at that address");
+        }
+    }
+    Some(
+        finding
+            .with_remedy(
+                "Ask the resolver's operator; ask another resolver over an encrypted transport and compare.",
+                Some(&format!("dig +tls @9.9.9.9 {}", name.name)),
+            )
+            .with_reference("RFC 8499 §6"),
+    )
+}
+
+fn with_address(mut subject: Subject, address: IpAddr) -> Subject {
+    subject.address = Some(address);
+    subject
+}
+
+fn resolvers(name: &Name<'_>) -> String {
+    let mut resolvers: Vec<String> = name.for_addresses().map(|lookup| lookup.resolver.ip().to_string()).collect();
+    resolvers.sort();
+    resolvers.dedup();
+    resolvers.join(", ")
+}
+
+fn first_answer(name: &Name<'_>, address: IpAddr) -> Option<Evidence> {
+    let (_, answer) = name.answers().find(|(_, answer)| answer.addresses().any(|other| other == address))?;
+    Some(Evidence::frame("answer", answer.at, format!("{address}, IP TTL {}", answer.ip.ttl)))
+}
+
+/// A public name with an address that the public Internet does not have.
+fn bogon(reference: &Reference, name: &Name<'_>, address: IpAddr, special: Special, identity: &Identity) -> Option<Finding> {
+    let public = reference.host(name.name).is_some()
+        || reference.honest_name(name.name).is_some_and(|honest| honest.addresses().any(|ip| reference.special(ip).is_none()));
+    // A private name may well have a private address (split horizon), and a local tunnel hands out fake ones that work.
+    if !public || special.is_translated() {
+        return None;
+    }
+    if special.is_fake_ip() {
+        return unexpected(reference, name, address, identity);
+    }
+    if let Identity::Confirmed(_) = identity {
+        return unexpected(reference, name, address, identity);
+    }
+    let exists = reference.honest_name(name.name).is_some_and(|honest| honest.addresses().next().is_some());
+    let confidence = if exists { Confidence::Proven } else { Confidence::Strong };
+    let summary = format!("{} is a public name, but was answered with {address} ({}).", name.name, special.name());
+    let finding = Finding::new(
+        Code::DnsBogonAnswer,
+        Fault::Interference,
+        confidence,
+        with_address(name.subject(), address),
+        first_answer(name, address)?,
+        summary,
+    )
+    .with_class(network(address))
+    .with_text("address", address.to_string())
+    .with_text("resolver", resolvers(name))
+    .with_remedy(
+        "Ask the resolver's operator (a filter or advertisement blocker answers like that); ask another resolver and compare.",
+        Some(&format!("dig +tls @9.9.9.9 {}", name.name)),
+    )
+    .with_reference("RFC 6890");
+    Some(if exists {
+        finding.excluding("the name has no public address", "honest resolvers answer with public ones")
+    } else {
+        finding.not_excluding("a private mirror of the name on purpose (split horizon)")
+    })
+}
+
+/// Outside the operator's known ranges, and nothing else wrong.
+fn unexpected(reference: &Reference, name: &Name<'_>, address: IpAddr, identity: &Identity) -> Option<Finding> {
+    let fake = reference.special(address).is_some_and(Special::is_fake_ip);
+    if reference.in_operator_ranges(name.name, address) != Some(false) && !fake {
+        return None;
+    }
+    let mut finding = Finding::new(
+        Code::DnsUnexpectedRange,
+        Fault::Harmless,
+        Confidence::Weak,
+        with_address(name.subject(), address),
+        first_answer(name, address)?,
+        if fake {
+            format!("{} was answered with {address}, as local tunnels (\"fake IP\") do.", name.name)
+        } else {
+            format!("{} was answered with {address}, outside the operator's known ranges.", name.name)
+        },
+    )
+    .not_excluding("the list of ranges is not complete")
+    .with_class(network(address));
+    if let Identity::Confirmed(at) = identity {
+        finding.cite(Evidence::frame("identity", *at, "the client accepted the certificate there"));
+        finding = finding.excluding("a false address", "the client accepted the certificate that it shows for the name");
+    }
+    Some(finding)
+}
+
+/// Judged names of other operators that this client was given the same address for.
+fn unrelated_names(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -> Vec<String> {
+    let operator = |name: &str| reference.host(name).map(|host| host.operator().to_owned());
+    let mut others: Vec<String> = case
+        .lookups
+        .iter()
+        .filter(|lookup| lookup.client.ip() == name.client && lookup.name != name.name)
+        .filter(|lookup| lookup.answers.iter().any(|answer| answer.addresses().any(|other| other == address)))
+        .filter(|lookup| operator(&lookup.name).is_none() || operator(&lookup.name) != operator(name.name))
+        .filter(|lookup| !lookup.name.starts_with(name.name) && registrable(&lookup.name) != registrable(name.name))
+        .map(|lookup| lookup.name.clone())
+        .collect();
+    others.sort();
+    others.dedup_by(|a, b| registrable(a) == registrable(b));
+    others
+}
+
+/// The last two labels: close enough to a registrable domain to tell names of one owner from those of several.
+fn registrable(name: &str) -> &str {
+    name.rmatch_indices('.').nth(1).map_or(name, |(dot, _)| name.split_at(dot + 1).1)
+}
+
+/// Connections to the address were tried and none was answered by a server.
+fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
+    let mut tried = case.connections.iter().filter(|connection| connection.server.ip() == address).peekable();
+    tried.peek().is_some()
+        && tried.all(|connection| matches!(connection.opening, Opening::Unanswered { .. } | Opening::Refused { .. }))
+}
+
+/// Connections for a name whose lookup would have been seen and was not, to an address that is not the name's.
+pub(super) fn local_override(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    let mut suspects: Vec<(String, IpAddr, u16, Option<Evidence>)> = Vec::new();
+    for connection in case.connections.iter().filter(|connection| connection.relevance == Relevance::Go && connection.tunnel.is_none()) {
+        let server_name = case.handshakes_in(connection.flow).find_map(|handshake| handshake.server_name.seen().cloned());
+        let host = server_name.or_else(|| case.go.host_of(connection.server));
+        let Some(host) = host else { continue };
+        let evidence = Evidence::segment("connection", connection.first, connection.flow, format!("to {}", connection.server));
+        suspects.push((host, connection.server.ip(), connection.server.port(), Some(evidence)));
+    }
+    for error in case.go.errors() {
+        if let (Some(host), Some(address)) = (&error.host, error.address) {
+            suspects.push((host.clone(), address.ip(), address.port(), None));
+        }
+    }
+    for (host, address, port, evidence) in suspects {
+        if host.parse::<IpAddr>().is_ok() || names.find(&host).is_some() || case.go.is_proxy_host(&host) {
+            continue;
+        }
+        // Nothing of the kind may be concluded where DNS was not recorded, or the name's own lookup came before.
+        let looked_up = case.lookups.iter().any(|lookup| lookup.name == host || lookup.name.starts_with(&format!("{host}.")));
+        let special = reference.special(address).is_some();
+        let public = reference.host(&host).is_some();
+        let contradicts = match address_is_honest(reference, &host, address) {
+            Some(honest) => !honest,
+            None => special && public,
+        };
+        let by_words = case.go.errors().iter().find(|error| {
+            error.host.as_deref() == Some(host.as_str()) && error.address.is_some_and(|known| known.ip() == address)
+        });
+        if looked_up || !contradicts || found.iter().any(|finding| finding.subject.host.as_deref() == Some(host.as_str())) {
+            continue;
+        }
+        let confirmed = matches!(identity(case, &host, address), Identity::Confirmed(_));
+        let evidence = evidence.or_else(|| by_words.map(|error| Evidence::log(error.line, error.text.clone())));
+        let Some(evidence) = evidence else { continue };
+        let other_lookups = !case.lookups.is_empty();
+        let classes = 1 + usize::from(other_lookups) + usize::from(by_words.is_some() || special);
+        let subject = Subject { host: Some(host.clone()), address: Some(address), port: Some(port), module: None };
+        let summary = format!(
+            "go connects to {host} at {address}, which is not its address, and no DNS answer says so: the hosts file or another local setting does."
+        );
+        let mut finding = Finding::new(
+            Code::DnsLocalOverride,
+            if confirmed { Fault::Harmless } else { Fault::Client },
+            Confidence::from_classes(classes).min(Confidence::Strong),
+            subject,
+            evidence,
+            summary,
+        )
+        .with_class(network(address))
+        .with_remedy("Look for the name in the hosts file and in local resolver settings.", Some(&format!("getent hosts {host}")))
+        .with_reference("hosts(5)");
+        finding = if other_lookups {
+            finding.excluding("the recording missed DNS", "other names are looked up in it")
+        } else {
+            finding.not_excluding("a DNS answer before the recording began, or one from a local or encrypted resolver")
+        };
+        found.push(finding);
+    }
+    found
+}

@@ -1,0 +1,283 @@
+//! Addresses that cannot be reached at all: silence, ICMP errors, the client's own firewall, IPv6 alone.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::Detector;
+use super::subject::{best_name, called, is_incidental, judged_connections, subject};
+use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
+use crate::go::GoErrorKind;
+use crate::observation::{Case, Connection, IcmpError, Opening, Relevance, Veil};
+use crate::packet::IcmpKind;
+use crate::reference::Reference;
+use crate::types::Span;
+
+pub(super) const DETECTOR: Detector = Detector {
+    codes: &[Code::NetAddressBlackhole, Code::NetUnreachable, Code::NetBlockedLocally, Code::NetIpv6Broken],
+    assess,
+};
+
+/// Silence shorter than this, without a repeated SYN, proves nothing (RFC 6298: the first repetition comes after a second).
+const PATIENCE: Span = Span::from_seconds(3);
+/// Evidence cited of each role.
+const CITED: usize = 64;
+
+fn assess(case: &Case, reference: &Reference) -> Assessment {
+    let mut assessment = Assessment::default();
+    let mut groups: BTreeMap<SocketAddr, Vec<&Connection>> = BTreeMap::new();
+    for connection in judged_connections(case) {
+        groups.entry(connection.server).or_default().push(connection);
+    }
+    for (server, group) in &groups {
+        if let Some(mut finding) = unreachable(case, group).or_else(|| silent(case, *server, group)) {
+            finding.incidental = group.iter().all(|connection| is_incidental(connection));
+            let finding = in_ipv6(case, finding, *server, group);
+            assessment.found.push(finding);
+        } else if group.iter().any(|connection| is_unsettled(case, connection)) {
+            assessment.not_assessed.push(NotAssessed {
+                code: Code::NetAddressBlackhole,
+                subject: group.first().map(|connection| subject(best_name(connection), connection)).unwrap_or_default(),
+                veil: Veil::EndOfCapture,
+                hint: "record until go has given up (30 seconds after the first SYN)".to_owned(),
+            });
+        }
+    }
+    assessment.found.extend(blocked_locally(case, reference, &groups));
+    assessment
+}
+
+/// SYNs without an answer for long enough to mean something.
+fn is_silent(case: &Case, connection: &Connection) -> bool {
+    let Opening::Unanswered { syns } = &connection.opening else { return false };
+    let waited = syns.first().zip(case.recording.last).is_some_and(|(first, last)| last.since(first.time) >= PATIENCE);
+    syns.len() >= 3 || (syns.len() == 2 && waited)
+}
+
+/// A SYN whose answer may have come after the recording ended.
+fn is_unsettled(case: &Case, connection: &Connection) -> bool {
+    matches!(&connection.opening, Opening::Unanswered { .. }) && !is_silent(case, connection)
+        && case.recording.last.is_some_and(|last| last.since(connection.last.time) < PATIENCE)
+}
+
+fn silent(case: &Case, server: SocketAddr, group: &[&Connection]) -> Option<Finding> {
+    let silent: Vec<_> = group.iter().filter(|connection| is_silent(case, connection)).collect();
+    let first = silent.first()?;
+    // An address that answered some connections is not a hole; residual blocks are judged with the hello that set them off.
+    if group.iter().any(|connection| connection.packets.to_client > 0) {
+        return None;
+    }
+    // In a recording of the client's packets alone nothing ever answers.
+    let answered = answered_elsewhere(case, first, server);
+    if !answered && case.health.two_sided == 0 && case.lookups.iter().all(|lookup| lookup.answers.is_empty()) {
+        return None;
+    }
+    let subject = subject(best_name(first), first);
+    let names: Vec<String> = {
+        let mut names: Vec<String> = silent.iter().flat_map(|connection| connection.names.iter().cloned()).collect();
+        names.sort();
+        names.dedup();
+        names
+    };
+    let syns: usize = silent
+        .iter()
+        .map(|connection| match &connection.opening {
+            Opening::Unanswered { syns } => syns.len(),
+            _ => 0,
+        })
+        .sum();
+    let confidence = match (answered, silent.len() > 1) {
+        (true, true) => Confidence::Strong,
+        (true, false) | (false, true) => Confidence::Moderate,
+        (false, false) => Confidence::Weak,
+    };
+    let summary = format!(
+        "{syns} SYNs to {} ({server}) on {} connection(s) are never answered.",
+        called(&subject),
+        silent.len()
+    );
+    let mut evidence = silent.iter().flat_map(|connection| {
+        let syns = match &connection.opening {
+            Opening::Unanswered { syns } => syns.as_slice(),
+            _ => &[],
+        };
+        syns.iter().map(|syn| Evidence::segment("unanswered_syn", *syn, connection.flow, ""))
+    });
+    let start = evidence.next()?;
+    let rest: Vec<Evidence> = evidence.take(CITED).collect();
+    let mut finding = Finding::new(Code::NetAddressBlackhole, Fault::Interference, confidence, subject, start, summary)
+        .with_evidence(rest)
+        .with_list("names", names)
+        .with_number("syns", i64::try_from(syns).unwrap_or(i64::MAX))
+        .not_excluding("the server is down")
+        .with_remedy("Ask whoever runs the network whether it drops packets to this address; try from another network.", None)
+        .with_reference("RFC 9293 §3.8.3");
+    if answered {
+        finding = finding.excluding("the client has no network", "other destinations answer in the same recording");
+    } else {
+        finding = finding.not_excluding("the client's network as a whole is down");
+    }
+    Some(finding)
+}
+
+/// Another destination of the same client answered, or its resolver did.
+fn answered_elsewhere(case: &Case, connection: &Connection, server: SocketAddr) -> bool {
+    let client = connection.client.ip();
+    case.connections.iter().any(|other| {
+        other.client.ip() == client && other.server.ip() != server.ip() && matches!(other.opening, Opening::Established { .. })
+    }) || case.lookups.iter().any(|lookup| lookup.client.ip() == client && !lookup.answers.is_empty())
+}
+
+/// ICMP errors that quote the connection's own SYN and that nothing contradicts.
+fn unreachable(case: &Case, group: &[&Connection]) -> Option<Finding> {
+    let fatal = |error: &IcmpError| matches!(error.kind, IcmpKind::Unreachable | IcmpKind::Prohibited | IcmpKind::PortUnreachable);
+    let errors: Vec<(&Connection, &IcmpError)> = group
+        .iter()
+        .filter(|connection| connection.packets.to_client == 0)
+        .flat_map(|connection| connection.icmp.iter().filter_map(|index| Some((*connection, case.icmp.get(*index)?))))
+        .filter(|(connection, error)| fatal(error) && error.quoted.destination == connection.server)
+        .collect();
+    let (connection, error) = *errors.first()?;
+    if group.iter().any(|connection| connection.packets.to_client > 0) {
+        return None;
+    }
+    let subject = subject(best_name(connection), connection);
+    let prohibited = matches!(error.kind, IcmpKind::Prohibited);
+    let words = if prohibited { "administratively prohibited" } else { "unreachable" };
+    let by_host = error.from == connection.server.ip();
+    let summary = format!("{} says that {} ({}) is {words}.", error.from, called(&subject), connection.server);
+    let fault = if prohibited { Fault::Interference } else { Fault::Network };
+    let evidence = |error: &IcmpError, connection: &Connection| {
+        Evidence::segment("icmp_error", error.at, connection.flow, format!("ICMP from {}: {words}", error.from))
+    };
+    let mut finding = Finding::new(
+        Code::NetUnreachable,
+        fault,
+        Confidence::Proven,
+        subject,
+        evidence(error, connection),
+        summary,
+    );
+    for (connection, error) in errors.iter().take(CITED) {
+        finding.cite(evidence(error, connection));
+        if let Opening::Unanswered { syns } = &connection.opening {
+            syns.iter().take(4).for_each(|syn| {
+                finding.cite(Evidence::segment("syn", *syn, connection.flow, ""));
+            });
+        }
+    }
+    let whose = if by_host { "the host itself" } else { "a router or firewall on the way" };
+    finding = finding
+        .with_text("icmp_from", error.from.to_string())
+        .with_text("sender", whose)
+        .with_remedy(
+            if prohibited {
+                "Ask whoever runs that router or firewall to let the address pass: it says itself that its policy forbids it."
+            } else {
+                "Ask whoever runs that router: it has no way to the address."
+            },
+            None,
+        )
+        .with_reference("RFC 792")
+        .with_reference("RFC 4443 §3.1");
+    Some(finding)
+}
+
+/// An IPv6 failure beside IPv4 that works is a matter of IPv6 and, where IPv4 carried the day, no great one.
+fn in_ipv6(case: &Case, finding: Finding, server: SocketAddr, group: &[&Connection]) -> Finding {
+    let IpAddr::V6(_) = server.ip() else { return finding };
+    let names: Vec<&String> = group.iter().flat_map(|connection| &connection.names).collect();
+    let over_v4: Vec<&Connection> = case
+        .connections
+        .iter()
+        .filter(|other| other.server.is_ipv4() && matches!(other.opening, Opening::Established { .. }))
+        .collect();
+    let same_host = over_v4.iter().find(|other| other.names.iter().any(|name| names.contains(&name)));
+    let any_v6 = case
+        .connections
+        .iter()
+        .any(|other| other.server.is_ipv6() && matches!(other.opening, Opening::Established { .. }));
+    if any_v6 || (same_host.is_none() && over_v4.is_empty()) {
+        return finding;
+    }
+    let summary = format!(
+        "Connections to {} over IPv6 fail while IPv4 works{}.",
+        called(&finding.subject),
+        if same_host.is_some() { ", even for the same name" } else { "" }
+    );
+    let mut broken = Finding::new(
+        Code::NetIpv6Broken,
+        Fault::Network,
+        finding.confidence().min(Confidence::Strong),
+        finding.subject.clone(),
+        finding.evidence().first().cloned().unwrap_or_else(|| Evidence::log(0, "")),
+        summary,
+    )
+    .with_evidence(finding.evidence().iter().skip(1).cloned())
+    .with_remedy("Mend IPv6 on this network, or take the AAAA answers or the IPv6 address away from the client.", None)
+    .with_reference("RFC 8305");
+    if let Some(other) = same_host {
+        broken = broken.excluding("the server is down", format!("it answers over IPv4, {}", other.server));
+        if other.bytes.to_client > 0 {
+            broken = broken.with_severity(Severity::Low);
+        }
+    }
+    broken
+}
+
+/// The client's own system refused before a packet left: go says so, and no SYN is there although the recording would show it.
+fn blocked_locally(case: &Case, reference: &Reference, groups: &BTreeMap<SocketAddr, Vec<&Connection>>) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for error in case.go.errors() {
+        let denied = matches!(error.root_kind(), GoErrorKind::PermissionDenied);
+        let no_route = matches!(error.root_kind(), GoErrorKind::NetworkUnreachable | GoErrorKind::NoRoute);
+        if !denied && !no_route {
+            continue;
+        }
+        let Some(address) = error.address else { continue };
+        if groups.get(&address).is_some_and(|group| group.iter().any(|connection| !connection.icmp.is_empty())) {
+            continue;
+        }
+        let sent = groups.get(&address).is_some_and(|group| !group.is_empty());
+        let subject = Subject {
+            host: error.host.clone(),
+            address: Some(address.ip()),
+            port: Some(address.port()),
+            module: None,
+        };
+        if found.iter().any(|finding| finding.subject == subject) {
+            continue;
+        }
+        // Another destination, or the name's lookup, shows that the recording was made in the right place.
+        let watched = !case.lookups.is_empty() || case.connections.iter().any(|other| other.relevance > Relevance::Other);
+        let honest = reference.special(address.ip()).is_none();
+        let confidence = if watched && !sent { Confidence::Strong } else { Confidence::Moderate };
+        let what = if denied { "does not permit" } else { "has no route for" };
+        let summary = format!(
+            "The client's own system {what} the connection to {address}{}.",
+            if sent { "" } else { ": no packet for it left the machine" }
+        );
+        let (code, remedy) = if denied {
+            (Code::NetBlockedLocally, "Look at the firewall and security policy of the client itself (nftables, iptables, SELinux, endpoint protection, container network policy).")
+        } else {
+            (Code::NetUnreachable, "Look at the client's routes: it knows no way to that address.")
+        };
+        let mut finding = Finding::new(
+            code,
+            Fault::Client,
+            confidence,
+            subject,
+            Evidence::log(error.line, error.text.clone()),
+            summary,
+        )
+        .with_remedy(remedy, Some(if denied { "nft list ruleset" } else { "ip route get 203.0.113.1" }));
+        if sent || !honest {
+            finding = finding.not_excluding("the failure was reported by the network");
+        }
+        finding.go_error = Some(error.text.clone());
+        found.push(finding);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+//! What several families ask of a case: whose connection it is, what a finding about it is called.
+
+use std::net::IpAddr;
+
+use crate::finding::Subject;
+use crate::observation::{Case, Connection, Handshake, Relevance};
+use crate::reference::Reference;
+
+/// The handshakes that are judged, each with its connection.
+pub(super) fn judged_handshakes(case: &Case) -> impl Iterator<Item = (&Handshake, &Connection)> {
+    case.handshakes.iter().filter_map(|handshake| {
+        let connection = case.connection(handshake.flow)?;
+        (connection.relevance > Relevance::Other).then_some((handshake, connection))
+    })
+}
+
+/// The connections that are judged.
+pub(super) fn judged_connections(case: &Case) -> impl Iterator<Item = &Connection> {
+    case.connections.iter().filter(|connection| connection.relevance > Relevance::Other)
+}
+
+/// The host that a TLS handshake is for: its server name, the tunnel's target, else the best name of the address.
+pub(super) fn host_of(case: &Case, handshake: &Handshake, connection: &Connection) -> Option<String> {
+    handshake.server_name.seen().cloned().or_else(|| tunnel_target(case, connection)).or_else(|| best_name(connection))
+}
+
+/// The host that a tunnel leads to.
+pub(super) fn tunnel_target(case: &Case, connection: &Connection) -> Option<String> {
+    let exchange = case.exchanges.get(connection.tunnel?)?;
+    exchange.host().map(str::to_ascii_lowercase)
+}
+
+/// The best name known for a connection's address.
+pub(super) fn best_name(connection: &Connection) -> Option<String> {
+    connection.names.first().cloned()
+}
+
+/// A finding's subject at a connection's far end.
+pub(super) fn subject(host: Option<String>, connection: &Connection) -> Subject {
+    Subject {
+        host,
+        address: Some(connection.server.ip()),
+        port: Some(connection.server.port()),
+        module: None,
+    }
+}
+
+/// How a subject is called in a sentence: its name, else its address.
+pub(super) fn called(subject: &Subject) -> String {
+    match (&subject.host, subject.address) {
+        (Some(host), _) => host.clone(),
+        (None, Some(address)) => address.to_string(),
+        (None, None) => "an unnamed host".to_owned(),
+    }
+}
+
+/// Whether nothing but a Go-like hello ties this connection to go.
+pub(super) fn is_incidental(connection: &Connection) -> bool {
+    connection.relevance == Relevance::GoShaped
+}
+
+/// Whether the address belongs to a proxy that go's environment names, or that CONNECT was spoken to.
+pub(super) fn is_proxy(case: &Case, connection: &Connection) -> bool {
+    connection.tunnel.is_some()
+        || case.go.proxies().iter().any(|(host, port)| {
+            *port == connection.server.port()
+                && (connection.names.iter().any(|name| name == host)
+                    || host.parse::<IpAddr>().is_ok_and(|address| address == connection.server.ip()))
+        })
+}
+
+/// Whether an honest answer, as far as one is known, says that the address is the host's.
+pub(super) fn address_is_honest(reference: &Reference, host: &str, address: IpAddr) -> Option<bool> {
+    match reference.honest_address(host, address) {
+        Some(true) => Some(true),
+        // A reference of another minute or place may give other addresses of the same operator.
+        Some(false) => reference.in_operator_ranges(host, address).filter(|inside| *inside).or(Some(false)),
+        None => reference.in_operator_ranges(host, address),
+    }
+}

@@ -1,0 +1,345 @@
+//! TCP: who refuses, who resets, who writes into a stream, and transfers that stop.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::Detector;
+use super::attempt::segment_at;
+use super::subject::{best_name, called, is_incidental, judged_connections, subject};
+use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding};
+use crate::observation::{Case, Connection, End, Marks, Opening, Outcome, Segment, SegmentKind};
+use crate::reference::Reference;
+use crate::types::{Direction, Moment, Span};
+
+pub(super) const DETECTOR: Detector = Detector {
+    codes: &[
+        Code::TcpConnectionRefused,
+        Code::TcpRefusalInjected,
+        Code::TcpResetInjected,
+        Code::TcpDataInjected,
+        Code::TcpStalled,
+    ],
+    assess,
+};
+
+/// Evidence cited of each role.
+const CITED: usize = 48;
+/// A reset after this much silence on a connection older than half of it is a NAT's or a balancer's time-out.
+const IDLE: Span = Span::from_seconds(60);
+/// A transfer that has not moved for so long does not come back: go itself waits for ever.
+const STALLED: Span = Span::from_seconds(10);
+/// A host this few hops away is in the client's own network or at its provider.
+const NEAR_HOPS: u8 = 4;
+
+fn assess(case: &Case, reference: &Reference) -> Assessment {
+    let mut assessment = Assessment::default();
+    let mut groups: BTreeMap<SocketAddr, Vec<&Connection>> = BTreeMap::new();
+    for connection in judged_connections(case) {
+        groups.entry(connection.server).or_default().push(connection);
+    }
+    for group in groups.values() {
+        let findings = [refused(case, reference, group), reset(case, group), injected_data(case, group), stalled(case, group)];
+        for mut finding in findings.into_iter().flatten() {
+            finding.incidental = group.iter().all(|connection| is_incidental(connection));
+            assessment.found.push(finding);
+        }
+    }
+    assessment
+}
+
+/// Resets that answered SYNs: the host's own, or somebody else's.
+fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<Finding> {
+    let refusals: Vec<(&Connection, &[Moment], Segment, Marks)> = group
+        .iter()
+        .filter_map(|connection| {
+            let Opening::Refused { syns, reset } = &connection.opening else { return None };
+            let segment = segment_at(connection, *reset)?;
+            Some((*connection, syns.as_slice(), segment, case.marks(connection, &segment)))
+        })
+        .collect();
+    let (connection, _, segment, _) = refusals.first()?;
+    let subject = subject(best_name(connection), connection);
+    let marks = refusals.iter().map(|(.., marks)| marks).max_by_key(|marks| marks.classes()).cloned().unwrap_or_default();
+    // A SYN-ACK that comes after the reset: two stacks answered.
+    let two_answers = refusals.iter().find_map(|(connection, _, reset, _)| {
+        connection
+            .segments
+            .towards(Direction::ToClient)
+            .find(|segment| segment.flags.syn() && segment.flags.ack() && segment.at > reset.at)
+            .map(|segment| (connection.flow, segment.at))
+    });
+    let near = too_near(case, reference, connection, segment);
+    let forged = marks.any() || two_answers.is_some() || near.is_some();
+    let host = called(&subject);
+    let (code, fault, confidence, role, summary) = if forged {
+        let classes = marks.classes()
+            + if two_answers.is_some() { 2 } else { 0 }
+            + usize::from(near.is_some())
+            + usize::from(refusals.len() > 1);
+        let how = match (marks.any(), &near) {
+            (true, _) => marks.words(),
+            (false, Some(near)) => near.clone(),
+            (false, None) => "the host itself answers, too".to_owned(),
+        };
+        let summary = format!("SYNs to {host} ({}) are refused by somebody on the path: {how}.", connection.server);
+        (Code::TcpRefusalInjected, Fault::Interference, Confidence::from_classes(classes), "forged_refusal", summary)
+    } else {
+        let summary = format!("{host} ({}) refuses the connection: nothing listens on that port.", connection.server);
+        let confidence = if marks.blind { Confidence::Moderate } else { Confidence::Strong };
+        (Code::TcpConnectionRefused, Fault::Server, confidence, "refusal", summary)
+    };
+    let note = |segment: &Segment, marks: &Marks| {
+        let words = marks.words();
+        if words.is_empty() { format!("IP TTL {}", segment.ip.ttl) } else { words }
+    };
+    let mut finding = Finding::new(
+        code,
+        fault,
+        confidence,
+        subject,
+        Evidence::segment(role, segment.at, connection.flow, note(segment, &marks)),
+        summary,
+    )
+    .with_number("ttl", segment.ip.ttl.into());
+    for (connection, syns, segment, marks) in refusals.iter().take(CITED) {
+        syns.iter().take(4).for_each(|syn| finding.cite(Evidence::segment("syn", *syn, connection.flow, "")));
+        finding.cite(Evidence::segment(role, segment.at, connection.flow, note(segment, marks)));
+    }
+    if let Some((flow, at)) = two_answers {
+        finding.cite(Evidence::segment("own_answer", at, flow, "the host answers the same SYN"));
+    }
+    finding = if forged {
+        finding
+            .excluding("the host refuses", if two_answers.is_some() { "it accepts the same SYN".to_owned() } else { finding_reason(&marks, near.as_deref()) })
+            .with_remedy("Ask whoever runs the network (firewall, provider) why it refuses connections to this address in its name.", None)
+    } else {
+        finding
+            .not_excluding("a firewall in front of the host that refuses in its name")
+            .with_remedy("Start the service, or correct host and port (GOPROXY, proxy variables).", None)
+    };
+    Some(finding.with_reference("RFC 9293 §3.10.7.1"))
+}
+
+fn finding_reason(marks: &Marks, near: Option<&str>) -> String {
+    if marks.any() { marks.words() } else { near.unwrap_or_default().to_owned() }
+}
+
+/// A big operator's address that answers from next door, at a client that was recorded itself.
+fn too_near(case: &Case, reference: &Reference, connection: &Connection, reset: &Segment) -> Option<String> {
+    let host = best_name(connection)?;
+    if reference.in_operator_ranges(&host, connection.server.ip()) != Some(true) {
+        return None;
+    }
+    let at_client = connection
+        .segments
+        .towards(Direction::ToServer)
+        .all(|segment| matches!(segment.ip.ttl, 64 | 128 | 255));
+    let initial = [64_u8, 128, 255].into_iter().find(|initial| *initial >= reset.ip.ttl)?;
+    let hops = initial - reset.ip.ttl;
+    // Where other public hosts are as near, nearness says nothing.
+    let others_near = case.connections.iter().any(|other| {
+        reference.special(other.server.ip()).is_none()
+            && other.server.ip() != connection.server.ip()
+            && matches!(other.opening, Opening::Established { .. })
+            && other.ttls.to_client.first().is_some_and(|(ttl, _)| hops_of(*ttl) <= NEAR_HOPS)
+    });
+    (at_client && hops <= NEAR_HOPS && !others_near)
+        .then(|| format!("IP TTL {} puts the sender {hops} hops away, which no server of this operator is", reset.ip.ttl))
+}
+
+fn hops_of(ttl: u8) -> u8 {
+    [64_u8, 128, 255].into_iter().find(|initial| *initial >= ttl).map_or(0, |initial| initial - ttl)
+}
+
+/// Forged resets outside of a TLS hello, which the TLS detectors judge.
+fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
+    let resets: Vec<(&Connection, Segment, Marks, bool)> = group
+        .iter()
+        .filter(|connection| !judged_by_tls(case, connection))
+        .filter_map(|connection| {
+            let effective = match connection.end {
+                End::Reset { direction: Direction::ToClient, at } => Some(at),
+                _ => None,
+            };
+            let candidates = connection.segments.towards(Direction::ToClient).filter(|segment| segment.flags.rst());
+            candidates
+                .filter(|segment| !is_clean_up(connection, segment))
+                .filter(|segment| segment.kind != SegmentKind::Duplicate)
+                .map(|segment| {
+                    // Only an answer can come too early; a server may reset an open connection whenever it likes.
+                    let mut marks = case.marks(connection, segment);
+                    marks.early = None;
+                    (*connection, *segment, marks, effective == Some(segment.at))
+                })
+                .find(|(.., marks, _)| marks.any())
+        })
+        .collect();
+    let (connection, segment, marks, _) = resets.first()?;
+    let effective = resets.iter().any(|(.., effective)| *effective);
+    let subject = subject(best_name(connection), connection);
+    let summary = format!(
+        "A reset in the name of {} was forged on the path ({}){}.",
+        called(&subject),
+        marks.words(),
+        if effective { "; it ended the connection" } else { "; it had no effect, because its sequence number does not fit" }
+    );
+    let classes = marks.classes() + usize::from(resets.len() > 1) + usize::from(effective && client_answers_late_data(connection));
+    let mut finding = Finding::new(
+        Code::TcpResetInjected,
+        Fault::Interference,
+        Confidence::from_classes(classes),
+        subject,
+        Evidence::segment("forged_reset", segment.at, connection.flow, marks.words()),
+        summary,
+    );
+    for (connection, segment, marks, _) in resets.iter().take(CITED) {
+        finding.cite(Evidence::segment("forged_reset", segment.at, connection.flow, marks.words()));
+    }
+    if !effective {
+        finding = finding.with_severity(crate::finding::Severity::Medium);
+    }
+    if let Some(ttl) = marks.ttl {
+        finding = finding.with_number("reset_ttl", ttl.seen.into()).with_number("server_ttl", ttl.usual.into());
+    }
+    if marks.sender_went_on.is_some() || client_answers_late_data(connection) {
+        finding = finding.excluding("the server itself reset the connection", "it went on sending");
+    } else {
+        finding = finding.not_excluding("a balancer or firewall in front of the server that cleans up its own table");
+    }
+    Some(
+        finding
+            .with_remedy("Ask whoever runs the network: the path ends transfers in the server's name.", None)
+            .with_reference("RFC 5961 §3"),
+    )
+}
+
+/// Whether a TLS handshake of this connection failed at its hello, which is judged there.
+fn judged_by_tls(case: &Case, connection: &Connection) -> bool {
+    case.handshakes_in(connection.flow).any(|handshake| handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
+}
+
+/// A reset that only clears up: after a FIN of either side, or on a connection that nobody had used for a minute.
+fn is_clean_up(connection: &Connection, reset: &Segment) -> bool {
+    let after_fin = [connection.fin.to_server, connection.fin.to_client].iter().flatten().any(|fin| *fin < reset.at);
+    let before = connection.segments.iter().rfind(|segment| segment.at < reset.at);
+    let idle = before.is_some_and(|before| reset.at.time.since(before.at.time) >= IDLE);
+    after_fin || idle
+}
+
+/// After the reset the server's data went on and the client's system answered them with resets of its own.
+fn client_answers_late_data(connection: &Connection) -> bool {
+    let End::Reset { direction: Direction::ToClient, at } = connection.end else { return false };
+    let late = connection.segments.towards(Direction::ToClient).filter(|segment| segment.at > at && segment.length > 0).count();
+    let answers = connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > at && segment.flags.rst()).count();
+    late >= 3 && answers >= 3
+}
+
+/// Two different contents for one sequence range, of which one is not the server's.
+fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
+    let conflicts: Vec<_> = group
+        .iter()
+        .flat_map(|connection| connection.conflicts.iter().map(move |conflict| (*connection, conflict)))
+        .filter(|(_, conflict)| conflict.direction == Direction::ToClient)
+        .collect();
+    let (connection, conflict) = *conflicts.first()?;
+    let marks_of = |at: Moment| segment_at(connection, at).map(|segment| case.marks(connection, &segment)).unwrap_or_default();
+    let (first, second) = (marks_of(conflict.first), marks_of(conflict.second));
+    let (forged, marks, effective) = if second.classes() > first.classes() {
+        (conflict.second, second, false)
+    } else {
+        (conflict.first, first, true)
+    };
+    let subject = subject(best_name(connection), connection);
+    let different_senders = conflict.first_ip.ttl != conflict.second_ip.ttl || marks.any();
+    let confidence = Confidence::from_classes(1 + marks.classes() + usize::from(different_senders) + usize::from(conflicts.len() > 1));
+    let why = if marks.any() { format!(": {}", marks.words()) } else { String::new() };
+    let summary = format!(
+        "Two different contents came for the same place in the stream from {}; {} is forged{why}.",
+        called(&subject),
+        if effective { "the one that arrived first" } else { "the later one, which had no effect," }
+    );
+    let mut finding = Finding::new(
+        Code::TcpDataInjected,
+        Fault::Interference,
+        confidence,
+        subject,
+        Evidence::segment("forged_data", forged, connection.flow, marks.words()),
+        summary,
+    );
+    for (connection, conflict) in conflicts.iter().take(CITED) {
+        for at in [conflict.first, conflict.second] {
+            let role = if at == forged { "forged_data" } else { "contradicting_data" };
+            finding.cite(Evidence::segment(role, at, connection.flow, ""));
+        }
+    }
+    if !effective {
+        finding = finding.with_severity(crate::finding::Severity::Medium);
+    }
+    if !different_senders {
+        finding = finding.not_excluding("a faulty network card or a server that rewrote its answer");
+    }
+    Some(
+        finding
+            .with_remedy("Ask whoever runs the network: somebody on the path writes into connections.", None)
+            .with_reference("RFC 9293 §3.4"),
+    )
+}
+
+/// A transfer that stops for good without a close, after the handshake.
+fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
+    let end = case.recording.last?;
+    let stalled: Vec<(&Connection, Moment)> = group
+        .iter()
+        .filter(|connection| matches!(connection.opening, Opening::Established { .. }))
+        .filter(|connection| case.handshakes_in(connection.flow).all(|handshake| handshake.outcome == Outcome::Completed))
+        .filter_map(|connection| Some((*connection, stall(connection, end)?)))
+        .collect();
+    let (connection, since) = *stalled.first()?;
+    let subject = subject(best_name(connection), connection);
+    let summary = format!(
+        "The transfer from {} stops after {} bytes and never goes on: repetitions stay unanswered.",
+        called(&subject),
+        connection.bytes.to_client
+    );
+    let mut finding = Finding::new(
+        Code::TcpStalled,
+        Fault::Interference,
+        Confidence::from_classes(stalled.len()),
+        subject,
+        Evidence::segment("last_progress", since, connection.flow, ""),
+        summary,
+    );
+    for (connection, _) in &stalled {
+        for segment in connection.segments.iter().filter(|segment| segment.at > since).take(CITED) {
+            let role = if segment.direction == Direction::ToServer { "unanswered" } else { "repetition" };
+            finding.cite(Evidence::segment(role, segment.at, connection.flow, ""));
+        }
+    }
+    Some(
+        finding
+            .with_number("bytes", i64::try_from(connection.bytes.to_client).unwrap_or(i64::MAX))
+            .not_excluding("the server died")
+            .with_remedy("Repeat from another network; if it stops at the same size there, it is the server.", None),
+    )
+}
+
+/// When a connection made progress last, if after that data were sent again and again without an answer.
+fn stall(connection: &Connection, end: crate::types::Timestamp) -> Option<Moment> {
+    if !matches!(connection.end, End::Open | End::Closed | End::Reset { direction: Direction::ToServer, .. }) {
+        return None;
+    }
+    if connection.fin.to_client.is_some() || connection.segments.head.is_empty() {
+        return None;
+    }
+    let last_from_server = connection.segments.towards(Direction::ToClient).rfind(|segment| segment.kind == SegmentKind::Regular)?;
+    let after: Vec<_> = connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > last_from_server.at).collect();
+    let repeated = after.iter().filter(|segment| segment.kind == SegmentKind::Retransmission && segment.length > 0).count();
+    let asked = after.iter().any(|segment| segment.length > 0);
+    let holes = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
+    let silence = end.since(last_from_server.at.time);
+    ((repeated >= 3 && asked) || (holes && connection.bytes.to_client > 0)).then_some(())?;
+    (silence >= STALLED).then_some(last_from_server.at)
+}
+
+#[cfg(test)]
+mod tests;

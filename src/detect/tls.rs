@@ -1,0 +1,221 @@
+//! TLS: what stops a handshake after the `ClientHello`, and whether it was the name, the shape, the path or the server.
+//!
+//! Attempts are grouped by name and address, since go opens several connections at once, and held against the other
+//! attempts in the recording: another name at the same address, the same name with a smaller hello.
+
+mod answered;
+mod silent;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::Detector;
+use super::attempt::{Fate, fate, segment_at};
+use super::subject::{host_of, is_incidental, is_proxy, judged_handshakes, subject};
+use crate::finding::{Assessment, Code, Confidence, Evidence, Finding, NotAssessed, Subject};
+use crate::observation::{Case, Connection, Handshake, Marks, Opening, Relevance, Veil};
+use crate::reference::Reference;
+use crate::types::{Moment, Span};
+
+pub(super) const DETECTOR: Detector = Detector {
+    codes: &[
+        Code::TlsSniReset,
+        Code::TlsSniBlackhole,
+        Code::TlsSniClosed,
+        Code::TlsResidualBlock,
+        Code::TlsClienthelloIntolerance,
+        Code::TlsAlertInjected,
+        Code::TlsServerAlert,
+        Code::TlsServerReset,
+        Code::TlsNotTls,
+        Code::TlsHandshakeTimeout,
+        Code::NetMtuBlackhole,
+    ],
+    assess,
+};
+
+/// Residual blocks were seen to last 90 or 180 seconds (`detection` literature on the GFW).
+const RESIDUAL: Span = Span::from_seconds(180);
+/// Evidence cited of each role; the rest says nothing new.
+const CITED: usize = 40;
+/// A hello at least this much smaller is another shape.
+const SMALLER: u32 = 200;
+
+/// One attempt at a handshake.
+struct Attempt<'c> {
+    handshake: &'c Handshake,
+    connection: &'c Connection,
+    host: Option<String>,
+    fate: Fate,
+}
+
+impl Attempt<'_> {
+    /// The server said something to the hello.
+    fn passed(&self) -> bool {
+        self.handshake.server_hello.is_some()
+    }
+
+    fn bytes(&self) -> u32 {
+        self.handshake.hello.as_ref().map_or(0, |hello| hello.bytes)
+    }
+
+    fn at(&self) -> Moment {
+        self.handshake.hello.as_ref().map_or(self.connection.first, |hello| hello.started)
+    }
+
+    /// The hello as evidence: where it starts and where it ends.
+    fn cite_hello(&self, finding: &mut Finding) {
+        let Some(hello) = &self.handshake.hello else { return };
+        let note = format!("{} bytes in {} segments", hello.bytes, hello.segments);
+        for at in [hello.started, hello.at] {
+            finding.cite(Evidence::segment("client_hello", at, self.connection.flow, note.clone()));
+        }
+    }
+}
+
+/// What other attempts in the recording say about a failing group.
+struct Controls<'a, 'c> {
+    /// Another name at the same address got an answer.
+    other_name: Option<&'a Attempt<'c>>,
+    /// The same name got an answer with a clearly smaller hello, and never with a large one.
+    smaller: Option<&'a Attempt<'c>>,
+    /// The same name got an answer at the same address with an equal hello.
+    same: Option<&'a Attempt<'c>>,
+}
+
+impl<'a, 'c> Controls<'a, 'c> {
+    fn of(group: &[&'a Attempt<'c>], all: &'a [Attempt<'c>]) -> Self {
+        let host = group.first().and_then(|attempt| attempt.host.as_deref());
+        let server = group.first().map(|attempt| attempt.connection.server);
+        let size = group.iter().map(|attempt| attempt.bytes()).min().unwrap_or(0);
+        let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && attempt.passed();
+        Self {
+            other_name: all.iter().find(|attempt| {
+                attempt.passed() && attempt.host.as_deref() != host && Some(attempt.connection.server) == server
+            }),
+            smaller: all.iter().filter(same_host).find(|attempt| attempt.bytes() + SMALLER < size),
+            same: all.iter().filter(same_host).find(|attempt| {
+                attempt.bytes() + SMALLER >= size && Some(attempt.connection.server) == server
+            }),
+        }
+    }
+}
+
+fn assess(case: &Case, _: &Reference) -> Assessment {
+    // Other programs' handshakes serve as controls, too.
+    let all: Vec<Attempt<'_>> = case
+        .handshakes
+        .iter()
+        .filter_map(|handshake| {
+            let connection = case.connection(handshake.flow)?;
+            let host = host_of(case, handshake, connection);
+            Some(Attempt { handshake, connection, host, fate: fate(case, handshake, connection) })
+        })
+        .collect();
+    let judged: Vec<_> = judged_handshakes(case).map(|(handshake, _)| handshake.flow).collect();
+    let mut groups: BTreeMap<(Option<&str>, SocketAddr), Vec<&Attempt<'_>>> = BTreeMap::new();
+    for attempt in all.iter().filter(|attempt| judged.contains(&attempt.handshake.flow)) {
+        groups.entry((attempt.host.as_deref(), attempt.connection.server)).or_default().push(attempt);
+    }
+    let mut assessment = Assessment::default();
+    for group in groups.values() {
+        let controls = Controls::of(group, &all);
+        let finding = answered::assess(case, group, &all, &controls)
+            .or_else(|| silent::assess(case, group, &controls));
+        match finding {
+            Some(mut finding) => {
+                finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));
+                assessment.found.push(finding);
+            }
+            None => assessment.not_assessed.extend(blind(group)),
+        }
+    }
+    // What a block of the address does to others' names is told with the name that set it off.
+    answered::absorb_residual(&mut assessment.found);
+    assessment
+}
+
+/// Go's hello was seen and nothing of what followed.
+fn blind(group: &[&Attempt<'_>]) -> Option<NotAssessed> {
+    let attempt = group.iter().find(|attempt| matches!(attempt.fate, Fate::Unseen))?;
+    if group.iter().any(|attempt| attempt.passed()) {
+        return None;
+    }
+    let one_way = attempt.connection.packets.to_client == 0
+        && !matches!(attempt.connection.opening, Opening::Unanswered { .. });
+    Some(NotAssessed {
+        code: Code::TlsHandshakeTimeout,
+        subject: group_subject(group),
+        veil: if one_way { Veil::Gap } else { Veil::EndOfCapture },
+        hint: if one_way {
+            "record both directions".to_owned()
+        } else {
+            "record until go has given up (10 seconds after the hello)".to_owned()
+        },
+    })
+}
+
+fn group_subject(group: &[&Attempt<'_>]) -> Subject {
+    group.first().map_or_else(Subject::default, |attempt| {
+        let mut subject = subject(attempt.host.clone(), attempt.connection);
+        if attempt.connection.tunnel.is_some() {
+            // Inside a tunnel the far end is the name's port, not the proxy's.
+            subject.address = None;
+            subject.port = Some(443);
+        }
+        subject
+    })
+}
+
+/// The strongest marks among several packets.
+fn strongest<'m>(marks: impl Iterator<Item = &'m Marks>) -> Marks {
+    marks.max_by_key(|marks| marks.classes()).cloned().unwrap_or_default()
+}
+
+/// How sure marks make: what a real stack cannot do is strong by itself, and the same mark on several connections is
+/// more than a coincidence.
+fn confidence(case: &Case, marks: &Marks, connections: usize, differential: bool) -> Confidence {
+    let repeated = usize::from(connections > 1 && marks.any());
+    let mut confidence = Confidence::from_classes(marks.classes() + repeated + usize::from(differential));
+    if differential && confidence == Confidence::Strong && marks.classes() >= 2 {
+        confidence = Confidence::Proven;
+    }
+    if case.health.lost > 0 && case.health.lost * 1_000 > case.health.data_segments {
+        confidence = confidence.lowered();
+    }
+    confidence
+}
+
+/// Whether the failing hello has what Go 1.24 and 1.27 brought: a post-quantum key share, ML-DSA signature algorithms.
+fn is_new_style(attempt: &Attempt<'_>) -> bool {
+    attempt.handshake.hello.as_ref().is_some_and(|hello| {
+        hello.groups.iter().any(|group| matches!(group, 0x11eb..=0x11ed | 0x6399))
+            || hello.signature_algorithms.iter().any(|algorithm| matches!(algorithm, 0x0904..=0x0906))
+    })
+}
+
+/// What to try when the hello's shape may be the reason, as far as this go has such a switch.
+fn shape_remedy(finding: Finding, case: &Case) -> Finding {
+    if case.go.has_switch("tlsmlkem") {
+        finding.with_remedy(
+            "Repeat with a small ClientHello. If that works, the size is the reason and not the name; if not, nothing is decided.",
+            Some("GODEBUG=tlsmlkem=0 go mod download"),
+        )
+    } else {
+        finding
+    }
+}
+
+/// Says whether another module proxy is a way out: only for hosts that a mirror can replace.
+fn mirror_remedy(finding: Finding, host: Option<&str>) -> Finding {
+    match host {
+        Some("proxy.golang.org" | "sum.golang.org" | "storage.googleapis.com") => finding.with_remedy(
+            "Until the network is mended, use a module proxy that it lets through, for instance one run by the company. GOSUMDB stays on: the checksum database still verifies what a mirror serves.",
+            Some("go env -w GOPROXY=https://goproxy.example.com,direct"),
+        ),
+        _ => finding,
+    }
+}
+
+#[cfg(test)]
+mod tests;

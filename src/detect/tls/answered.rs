@@ -1,0 +1,429 @@
+//! Handshakes that something answered with a reset, a close, an alert or plain text.
+
+use super::{
+    Attempt, CITED, Case, Code, Confidence, Controls, Evidence, Fate, Finding, Marks, RESIDUAL, confidence,
+    group_subject, is_new_style, is_proxy, mirror_remedy, segment_at, shape_remedy, strongest,
+};
+use crate::detect::subject::called;
+use crate::finding::{Fault, Severity};
+use crate::observation::Segment;
+
+/// Alerts by which a TLS server says that it does not know the name (RFC 6066 §3, RFC 8446 §6.2).
+const UNRECOGNIZED_NAME: u8 = 112;
+
+pub(super) fn assess(
+    case: &Case,
+    group: &[&Attempt<'_>],
+    all: &[Attempt<'_>],
+    controls: &Controls<'_, '_>,
+) -> Option<Finding> {
+    let resets: Vec<_> = group
+        .iter()
+        .filter_map(|attempt| match &attempt.fate {
+            Fate::Reset { resets } if !resets.is_empty() => Some((*attempt, resets.as_slice())),
+            _ => None,
+        })
+        .collect();
+    if !resets.is_empty() {
+        return Some(reset(case, group, all, controls, &resets));
+    }
+    for attempt in group {
+        let finding = match &attempt.fate {
+            Fate::Closed { fin, .. } => Some(closed(case, group, controls, fin)),
+            Fate::Alert { .. } => Some(alert(case, group, controls)),
+            Fate::NotTls { .. } if !is_proxy(case, attempt.connection) => Some(not_tls(case, group)),
+            _ => None,
+        };
+        if finding.is_some() {
+            return finding;
+        }
+    }
+    ignored(case, group)
+}
+
+fn reset(
+    case: &Case,
+    group: &[&Attempt<'_>],
+    all: &[Attempt<'_>],
+    controls: &Controls<'_, '_>,
+    resets: &[(&Attempt<'_>, &[(Segment, Marks)])],
+) -> Finding {
+    let subject = group_subject(group);
+    let host = called(&subject);
+    let marks = strongest(resets.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
+    let forged = marks.any();
+    let in_tunnel = resets.iter().any(|(attempt, _)| attempt.connection.tunnel.is_some());
+    let residual = if forged { residual(group, all) } else { None };
+    let (code, fault, sure, summary) = if controls.smaller.is_some() && controls.same.is_none() {
+        let sure = if forged { Confidence::Strong } else { Confidence::Moderate };
+        let summary = format!("Connections to {host} are reset when the ClientHello is large; a smaller one passes.");
+        (Code::TlsClienthelloIntolerance, Fault::Interference, sure, summary)
+    } else if let Some((attempt, _)) = &residual {
+        let summary = format!(
+            "The ClientHello for {host} is reset, and for a while afterwards so is every connection to the same address, even for {}.",
+            attempt.host.as_deref().unwrap_or("another name")
+        );
+        (Code::TlsResidualBlock, Fault::Interference, confidence(case, &marks, resets.len(), true), summary)
+    } else if forged {
+        let sure = confidence(case, &marks, resets.len(), controls.other_name.is_some());
+        let summary = format!("Resets that {host} did not send follow its ClientHello: {}.", marks.words());
+        (Code::TlsSniReset, Fault::Interference, sure, summary)
+    } else {
+        let summary = format!(
+            "{host} resets the connection at the ClientHello; nothing about the reset points at anybody else."
+        );
+        let fault = if in_tunnel { Fault::Unknown } else { Fault::Server };
+        (Code::TlsServerReset, fault, Confidence::Moderate, summary)
+    };
+    let first = resets.first().and_then(|(attempt, resets)| resets.first().map(|(segment, marks)| (attempt, segment, marks)));
+    let role = if forged { "forged_reset" } else { "reset" };
+    let evidence = |attempt: &Attempt<'_>, segment: &Segment, marks: &Marks| {
+        Evidence::segment(role, segment.at, attempt.connection.flow, marks.words())
+    };
+    let opening = group.first().map(|attempt| Evidence::segment("client_hello", attempt.at(), attempt.connection.flow, ""));
+    let Some(start) = first.map(|(attempt, segment, marks)| evidence(attempt, segment, marks)).or(opening) else {
+        return Finding::new(code, fault, sure, subject, Evidence::log(0, ""), summary);
+    };
+    let mut finding = Finding::new(code, fault, sure, subject, start, summary);
+    for (attempt, resets) in resets.iter().take(CITED) {
+        attempt.cite_hello(&mut finding);
+        resets.iter().take(4).for_each(|(segment, marks)| finding.cite(evidence(attempt, segment, marks)));
+    }
+    if let Some((_, caught)) = residual {
+        for attempt in caught {
+            attempt.cite_hello(&mut finding);
+            if let Fate::Reset { resets } = &attempt.fate {
+                resets.iter().take(4).for_each(|(segment, marks)| finding.cite(evidence(attempt, segment, marks)));
+            }
+        }
+    }
+    if let Some(usual) = marks.ttl {
+        finding = finding.with_number("reset_ttl", usual.seen.into()).with_number("server_ttl", usual.usual.into());
+    }
+    if let Some(early) = marks.early {
+        finding = finding
+            .with_number("reset_after_ns", early.after.nanos())
+            .with_number("round_trip_ns", early.rtt.nanos());
+    }
+    finding = finding.with_number("connections", i64::try_from(resets.len()).unwrap_or(i64::MAX));
+    shape(case, finish(finding, &marks), controls, group)
+}
+
+/// Names the alternatives that marks and controls exclude or leave open.
+fn finish(mut finding: Finding, marks: &Marks) -> Finding {
+    if marks.any() {
+        finding = finding.excluding("the server itself does it", marks.words());
+    } else if finding.code == Code::TlsServerReset {
+        finding = finding.not_excluding("a device close to the server that copies its TTL");
+    }
+    finding.with_reference("RFC 9293 §3.10.7").with_reference("RFC 8446 §4.1.2")
+}
+
+fn shape(case: &Case, mut finding: Finding, controls: &Controls<'_, '_>, group: &[&Attempt<'_>]) -> Finding {
+    let host = finding.subject.host.clone();
+    if let Some(other) = controls.other_name {
+        let how = format!(
+            "{} completed at the same address, frame {}",
+            other.host.as_deref().unwrap_or("another name"),
+            other.at().frame.number
+        );
+        finding = finding.excluding("the address is blocked, or the server answers nobody", how.clone());
+        let same_shape = group.first().is_some_and(|attempt| attempt.bytes() < other.bytes() + super::SMALLER);
+        finding = if same_shape {
+            finding.excluding("the shape of Go's ClientHello is not tolerated", how)
+        } else {
+            finding.not_excluding("large ClientHello not tolerated")
+        };
+    } else if finding.code == Code::TlsClienthelloIntolerance {
+        if let Some(small) = controls.smaller {
+            finding.cite(Evidence::segment("smaller_hello_passes", small.at(), small.connection.flow, format!("{} bytes", small.bytes())));
+            finding = finding.excluding("the name is blocked", format!("the same name passes in frame {}", small.at().frame.number));
+        }
+    } else {
+        if group.iter().any(|attempt| is_new_style(attempt)) {
+            finding = finding.not_excluding("large or new-style ClientHello not tolerated");
+        }
+        finding = finding.not_excluding("every TLS connection to this address meets the same");
+    }
+    finding = match finding.fault {
+        Fault::Interference | Fault::Network => mirror_remedy(
+            finding.with_remedy(
+                "Show this to whoever runs the network (firewall, filter, provider): the frames prove that the path does it, not the server.",
+                None,
+            ),
+            host.as_deref(),
+        ),
+        _ => finding.with_remedy(
+            "Ask the operator of the server, with the frames: its own answer to the ClientHello is the failure.",
+            None,
+        ),
+    };
+    shape_remedy(finding, case)
+}
+
+/// Other names at the same address that failed in the same way within the time of a residual block, although the
+/// address does answer other names before or afterwards.
+fn residual<'a, 'c>(group: &[&'a Attempt<'c>], all: &'a [Attempt<'c>]) -> Option<(&'a Attempt<'c>, Vec<&'a Attempt<'c>>)> {
+    let trigger = group.iter().filter(|attempt| matches!(attempt.fate, Fate::Reset { .. })).min_by_key(|attempt| attempt.at())?;
+    let elsewhere = |attempt: &&Attempt<'_>| {
+        attempt.connection.server == trigger.connection.server && attempt.host != trigger.host
+    };
+    let caught: Vec<_> = all
+        .iter()
+        .filter(elsewhere)
+        .filter(|attempt| attempt.at() > trigger.at() && attempt.at().time.since(trigger.at().time) <= RESIDUAL)
+        .filter(|attempt| matches!(&attempt.fate, Fate::Reset { resets } if resets.iter().any(|(_, marks)| marks.any())))
+        .collect();
+    let first = *caught.first()?;
+    // The other name is not blocked for its own sake: it passes at another time.
+    let passes = all.iter().any(|attempt| attempt.host == first.host && attempt.passed());
+    passes.then_some((first, caught))
+}
+
+/// Removes findings about names that were only caught in another name's residual block.
+pub(super) fn absorb_residual(found: &mut Vec<Finding>) {
+    let blocked: Vec<_> = found
+        .iter()
+        .filter(|finding| finding.code == Code::TlsResidualBlock)
+        .map(|finding| (finding.subject.address, finding.subject.host.clone(), finding.evidence().to_vec()))
+        .collect();
+    found.retain(|finding| {
+        finding.code != Code::TlsSniReset
+            || !blocked.iter().any(|(address, host, evidence)| {
+                *address == finding.subject.address
+                    && *host != finding.subject.host
+                    && finding.evidence().iter().all(|item| evidence.iter().any(|known| known.citation == item.citation))
+            })
+    });
+}
+
+fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin: &Segment) -> Finding {
+    let subject = group_subject(group);
+    let host = called(&subject);
+    let closes: Vec<(&Attempt<'_>, &Segment, &Marks)> = group
+        .iter()
+        .filter_map(|attempt| match &attempt.fate {
+            Fate::Closed { fin, marks } => Some((*attempt, fin, marks)),
+            _ => None,
+        })
+        .collect();
+    let marks = strongest(closes.iter().map(|(_, _, marks)| *marks));
+    let flow = closes.first().map(|(attempt, ..)| attempt.connection.flow).unwrap_or(crate::types::FlowId(0));
+    let (code, fault, sure, role, summary) = if marks.any() {
+        (
+            Code::TlsSniClosed,
+            Fault::Interference,
+            confidence(case, &marks, closes.len(), controls.other_name.is_some()),
+            "forged_close",
+            format!("A close that {host} did not send follows its ClientHello: {}.", marks.words()),
+        )
+    } else {
+        (
+            Code::TlsServerReset,
+            if closes.iter().any(|(attempt, ..)| attempt.connection.tunnel.is_some()) { Fault::Unknown } else { Fault::Server },
+            Confidence::Moderate,
+            "close",
+            format!("{host} closes the connection at the ClientHello; nothing about the close points at anybody else."),
+        )
+    };
+    let mut finding =
+        Finding::new(code, fault, sure, subject, Evidence::segment(role, fin.at, flow, marks.words()), summary);
+    for (attempt, fin, marks) in closes.into_iter().take(CITED) {
+        attempt.cite_hello(&mut finding);
+        finding.cite(Evidence::segment(role, fin.at, attempt.connection.flow, marks.words()));
+    }
+    shape(case, finish(finding, &marks), controls, group)
+}
+
+fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>) -> Finding {
+    let subject = group_subject(group);
+    let host = called(&subject);
+    let alerts: Vec<_> = group
+        .iter()
+        .filter_map(|attempt| match &attempt.fate {
+            Fate::Alert { alert, marks, segment } => Some((*attempt, *alert, marks, *segment)),
+            _ => None,
+        })
+        .collect();
+    let before_hello = alerts.iter().all(|(attempt, ..)| attempt.handshake.server_hello.is_none());
+    let marks = if before_hello { strongest(alerts.iter().map(|(_, _, marks, _)| *marks)) } else { Marks::default() };
+    let description = alerts.first().and_then(|(_, alert, ..)| alert.content).map_or(0, |content| content.description);
+    let what = format!("alert {description} ({})", alert_name(description));
+    let (code, fault, sure, role, summary) = if marks.any() {
+        let sure = confidence(case, &marks, alerts.len(), controls.other_name.is_some());
+        let summary = format!("A TLS {what} that {host} did not send answers its ClientHello: {}.", marks.words());
+        (Code::TlsAlertInjected, Fault::Interference, sure, "forged_alert", summary)
+    } else {
+        let seen_ttl = alerts.first().is_some_and(|(.., segment)| segment.is_some()) && !marks.blind;
+        let sure = if seen_ttl { Confidence::Strong } else { Confidence::Moderate };
+        let summary = format!("{host} itself refuses the handshake with {what}.");
+        (Code::TlsServerAlert, Fault::Server, sure, "alert", summary)
+    };
+    let Some((attempt, first, ..)) = alerts.first() else {
+        return not_tls(case, group);
+    };
+    let evidence = Evidence::segment(role, first.at, attempt.connection.flow, marks.words());
+    let mut finding = Finding::new(code, fault, sure, subject, evidence, summary)
+        .with_number("alert", description.into())
+        .with_class(format!("alert {description}"));
+    for (attempt, alert, marks, _) in alerts.iter().take(CITED) {
+        attempt.cite_hello(&mut finding);
+        finding.cite(Evidence::segment(role, alert.at, attempt.connection.flow, marks.words()));
+        if code == Code::TlsAlertInjected
+            && let Some(fin) = attempt.connection.fin.to_client
+            && segment_at(attempt.connection, fin).is_some()
+        {
+            finding.cite(Evidence::segment("forged_close", fin, attempt.connection.flow, ""));
+        }
+    }
+    if code == Code::TlsServerAlert {
+        finding = finding
+            .excluding("an alert forged on the path", "it comes after a full round trip with the server's own IP TTL")
+            .not_excluding("a device in front of the server that speaks with its TTL");
+        if description == UNRECOGNIZED_NAME {
+            finding = finding.with_remedy(
+                format!("The server does not serve {host}: check the name in GOPROXY or the module path, or ask the server's operator for a certificate for it."),
+                None,
+            );
+        }
+    }
+    finish(finding, &marks)
+        .with_remedy(
+            if code == Code::TlsServerAlert {
+                "Ask the operator of the server what it refuses."
+            } else {
+                "Show the frames to whoever runs the network: the path answers in the server's name."
+            },
+            None,
+        )
+        .with_reference("RFC 8446 §6")
+}
+
+fn not_tls(case: &Case, group: &[&Attempt<'_>]) -> Finding {
+    let subject = group_subject(group);
+    let host = called(&subject);
+    let answers: Vec<_> = group
+        .iter()
+        .filter_map(|attempt| match &attempt.fate {
+            Fate::NotTls { at, marks } => Some((*attempt, *at, marks)),
+            _ => None,
+        })
+        .collect();
+    let marks = strongest(answers.iter().map(|(_, _, marks)| *marks));
+    let head = answers.first().and_then(|(attempt, ..)| attempt.handshake.not_tls.as_ref());
+    let line = head.map(|not_tls| first_line(&not_tls.head)).unwrap_or_default();
+    let sure = confidence(case, &marks, answers.len(), false).max(Confidence::Strong);
+    // What is not TLS at all is proven to be none; who sent it is another question.
+    let forged = marks.any();
+    let fault = if forged || looks_like_a_page(head.map_or(&[], |not_tls| &not_tls.head)) {
+        Fault::Interference
+    } else {
+        Fault::Server
+    };
+    let by_whom = if forged { format!("somebody on the path ({})", marks.words()) } else { "something at that address".to_owned() };
+    let summary = format!("To the ClientHello for {host}, {by_whom} answers in plain text: \"{line}\".");
+    let (flow, at) = answers
+        .first()
+        .map_or((crate::types::FlowId(0), group.first().map_or(case_start(case), |attempt| attempt.at())), |(attempt, at, _)| {
+            (attempt.connection.flow, *at)
+        });
+    let evidence = Evidence::segment("plain_text", at, flow, line.clone());
+    let mut finding = Finding::new(Code::TlsNotTls, fault, sure, subject, evidence, summary).with_text("first_line", line);
+    for (attempt, at, marks) in answers.into_iter().take(CITED) {
+        attempt.cite_hello(&mut finding);
+        finding.cite(Evidence::segment("plain_text", at, attempt.connection.flow, marks.words()));
+        if let Some(fin) = attempt.connection.fin.to_client {
+            finding.cite(Evidence::segment("close", fin, attempt.connection.flow, ""));
+        }
+    }
+    if !forged {
+        finding = finding.not_excluding("the server speaks plain HTTP on that port");
+    }
+    finish(finding, &marks)
+        .with_remedy("Open the address in plain HTTP to see whose page it is, and ask its owner; no setting of go can mend it.", None)
+        .with_reference("RFC 8446 §5.1")
+}
+
+const fn case_start(case: &Case) -> crate::types::Moment {
+    let time = match case.recording.first {
+        Some(time) => time,
+        None => crate::types::Timestamp::from_nanos(0),
+    };
+    crate::types::Moment { time, frame: crate::types::FrameNo { file: 0, number: 1 } }
+}
+
+/// A forged reset that nobody took: the handshake went on.
+fn ignored(case: &Case, group: &[&Attempt<'_>]) -> Option<Finding> {
+    let ignored: Vec<_> = group
+        .iter()
+        .filter_map(|attempt| match &attempt.fate {
+            Fate::Completed { ignored } if !ignored.is_empty() => Some((*attempt, ignored)),
+            _ => None,
+        })
+        .collect();
+    let (attempt, first) = ignored.first().and_then(|(attempt, resets)| Some((*attempt, resets.first()?)))?;
+    let marks = strongest(ignored.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
+    let subject = group_subject(group);
+    let summary = format!(
+        "Resets that {} did not send follow its ClientHello ({}); they had no effect, because their sequence numbers do not fit.",
+        called(&subject),
+        marks.words()
+    );
+    let sure = confidence(case, &marks, ignored.len(), false);
+    let evidence = Evidence::segment("forged_reset", first.0.at, attempt.connection.flow, first.1.words());
+    let mut finding = Finding::new(Code::TlsSniReset, Fault::Interference, sure, subject, evidence, summary)
+        .with_severity(Severity::Medium);
+    for (attempt, resets) in ignored {
+        attempt.cite_hello(&mut finding);
+        for (segment, marks) in resets.iter().take(4) {
+            finding.cite(Evidence::segment("forged_reset", segment.at, attempt.connection.flow, marks.words()));
+        }
+    }
+    Some(finish(finding, &marks).not_excluding("the name plays no part in it"))
+}
+
+/// The first line of what came instead of TLS, fit for display.
+fn first_line(head: &[u8]) -> String {
+    let text = String::from_utf8_lossy(head);
+    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+/// HTTP or HTML: what filters answer with.
+fn looks_like_a_page(head: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let refused = ["http/1.0 4", "http/1.1 4", "http/1.0 3", "http/1.1 3", "http/1.0 200", "http/1.1 200"];
+    // "400 Bad Request" is how an ordinary web server answers TLS on its plain port.
+    let ordinary = text.starts_with("http/1.1 400") || text.starts_with("http/1.0 400");
+    !ordinary && (refused.iter().any(|start| text.starts_with(start)) || text.contains("<html"))
+}
+
+/// The names of RFC 8446 §6 and RFC 6066.
+fn alert_name(description: u8) -> &'static str {
+    match description {
+        0 => "close_notify",
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        40 => "handshake_failure",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        90 => "user_canceled",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        112 => "unrecognized_name",
+        116 => "certificate_required",
+        120 => "no_application_protocol",
+        _ => "unassigned",
+    }
+}

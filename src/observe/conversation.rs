@@ -1,0 +1,240 @@
+//! What a connection's streams are about: tries which protocol it is, follows it, and follows what a proxy's tunnel or a
+//! STARTTLS turns it into.
+
+use std::net::SocketAddr;
+
+use super::certificates::CertificatePool;
+use super::dns::Lookups;
+use crate::flow::{Body, Piece};
+use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
+use crate::protocol::dns::TcpFraming;
+use crate::protocol::http::h1;
+use crate::protocol::{Progress, socks, tls};
+use crate::types::{Both, Direction, FlowId, Moment};
+
+/// Bytes of an unknown protocol in which a `ClientHello` is looked for (STARTTLS and its kin come early).
+const UPGRADE_WITHIN: u64 = 64 << 10;
+
+/// Where bytes stand and who sent them.
+#[derive(Clone, Copy)]
+pub(crate) struct Heading {
+    pub(crate) flow: FlowId,
+    pub(crate) client: SocketAddr,
+    pub(crate) server: SocketAddr,
+    pub(crate) direction: Direction,
+    /// Marks of the packet at hand.
+    pub(crate) ip: IpMark,
+}
+
+impl Heading {
+    const fn source_and_destination(&self) -> (SocketAddr, SocketAddr) {
+        match self.direction {
+            Direction::ToServer => (self.client, self.server),
+            Direction::ToClient => (self.server, self.client),
+        }
+    }
+}
+
+/// Where facts go that are not of one connection alone.
+pub(crate) struct Sinks<'a> {
+    pub(crate) certificates: &'a mut CertificatePool,
+    pub(crate) lookups: &'a mut Lookups,
+}
+
+#[derive(Default)]
+enum Reader {
+    /// Nothing was seen yet, or nothing known; bytes seen so far.
+    #[default]
+    Fresh,
+    Unknown(u64),
+    Tls(Box<tls::Session>),
+    Http(Box<h1::Session>),
+    Socks(Box<socks::Session>),
+    Dns(Box<Both<TcpFraming>>),
+    Over,
+}
+
+/// The protocols of one connection, outer ones first.
+#[derive(Default)]
+pub(crate) struct Conversation {
+    reader: Reader,
+    /// The tunnel's request and whatever else was said in clear before.
+    exchanges: Vec<Exchange>,
+    handshake: Option<Box<tls::Session>>,
+    /// The last exchange opened a tunnel.
+    tunnel: bool,
+    /// The snap length cut something that would have been read.
+    pub(crate) cut: Option<Moment>,
+}
+
+/// What came of a conversation.
+pub(crate) struct Heard {
+    pub(crate) exchanges: Vec<Exchange>,
+    pub(crate) handshake: Option<Handshake>,
+    /// The handshake runs in the tunnel that the last exchange opened.
+    pub(crate) tunnel: bool,
+}
+
+impl Conversation {
+    /// Takes a piece of one direction's stream. Says whether more is wanted; if not, the rest may go by uncopied.
+    pub(crate) fn piece(&mut self, heading: &Heading, piece: &Piece<'_>, sinks: &mut Sinks<'_>) -> bool {
+        match &piece.body {
+            Body::Slice(bytes) => self.bytes(heading, piece.at, bytes, sinks),
+            Body::Held(bytes) => self.bytes(heading, piece.at, bytes, sinks),
+            Body::Gap { length, veil } => self.gap(heading.direction, piece.at, *length, *veil),
+        }
+        !matches!(self.reader, Reader::Over)
+    }
+
+    /// The connection was closed or reset in that direction.
+    pub(crate) fn closed(&mut self, direction: Direction, at: Moment) {
+        if let Reader::Http(session) = &mut self.reader {
+            session.closed(direction, at);
+        }
+    }
+
+    /// The name in the TLS hello, if there was one.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.tls().and_then(tls::Session::server_name)
+    }
+
+    /// Whether the TLS hello is Go's.
+    pub(crate) fn has_go_hello(&self) -> bool {
+        self.tls().is_some_and(|session| session.go_hello().is_some())
+    }
+
+    /// All that was heard. `unseen` says which direction the recording lacks.
+    pub(crate) fn finish(mut self, flow: FlowId, last: Moment, unseen: impl Fn(Direction) -> Option<Veil>) -> Heard {
+        let reader = std::mem::take(&mut self.reader);
+        self.leave(reader);
+        let handshake = self.handshake.map(|session| session.into_handshake(flow, last, unseen));
+        Heard { exchanges: self.exchanges, handshake, tunnel: self.tunnel }
+    }
+
+    fn tls(&self) -> Option<&tls::Session> {
+        match &self.reader {
+            Reader::Tls(session) => Some(session),
+            _ => self.handshake.as_deref(),
+        }
+    }
+
+    fn bytes(&mut self, heading: &Heading, at: Moment, bytes: &[u8], sinks: &mut Sinks<'_>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let direction = heading.direction;
+        if matches!(self.reader, Reader::Fresh | Reader::Unknown(_)) {
+            self.try_protocols(heading, bytes);
+        }
+        let progress = match &mut self.reader {
+            Reader::Tls(session) => {
+                session.data(direction, at, bytes, sinks.certificates);
+                if session.is_over() {
+                    self.end();
+                }
+                return;
+            }
+            Reader::Http(session) => session.data(direction, at, bytes),
+            Reader::Socks(session) => session.data(direction, at, bytes),
+            Reader::Dns(framing) => {
+                let (source, destination) = heading.source_and_destination();
+                let (flow, ip) = (Some(heading.flow), heading.ip);
+                framing.of_mut(direction).push(bytes, |message| {
+                    sinks.lookups.message(at, ip, source, destination, DnsTransport::Tcp, flow, message, false);
+                });
+                return;
+            }
+            Reader::Unknown(seen) => {
+                *seen += bytes.len() as u64;
+                if *seen > UPGRADE_WITHIN {
+                    self.reader = Reader::Over;
+                }
+                return;
+            }
+            Reader::Fresh | Reader::Over => return,
+        };
+        match progress {
+            Progress::Continues => {}
+            Progress::NotHttp => {
+                let reader = std::mem::replace(&mut self.reader, Reader::Unknown(0));
+                self.leave(reader);
+                // A connection may turn to TLS after words in clear, as with STARTTLS.
+                if direction == Direction::ToServer && tls::starts_client_hello(bytes) {
+                    self.bytes(heading, at, bytes, sinks);
+                }
+            }
+            Progress::Tunnel { consumed } => {
+                let reader = std::mem::take(&mut self.reader);
+                self.leave(reader);
+                self.tunnel = true;
+                self.bytes(heading, at, bytes.get(consumed..).unwrap_or_default(), sinks);
+            }
+        }
+    }
+
+    fn try_protocols(&mut self, heading: &Heading, bytes: &[u8]) {
+        let to_server = heading.direction == Direction::ToServer;
+        let fresh = matches!(self.reader, Reader::Fresh);
+        let hello = (to_server && tls::starts_client_hello(bytes)) || (!to_server && tls::starts_server_flight(bytes));
+        self.reader = if hello {
+            Reader::Tls(Box::default())
+        } else if !fresh {
+            return;
+        } else if heading.server.port() == 53 {
+            Reader::Dns(Box::default())
+        } else if (to_server && h1::looks_like_request(bytes)) || (!to_server && h1::looks_like_response(bytes)) {
+            Reader::Http(Box::new(h1::Session::new(heading.flow)))
+        } else if to_server && socks::looks_like_greeting(bytes) {
+            Reader::Socks(Box::new(socks::Session::new(heading.flow)))
+        } else {
+            Reader::Unknown(0)
+        };
+    }
+
+    fn gap(&mut self, direction: Direction, at: Moment, length: u64, veil: Veil) {
+        if veil == Veil::Truncated && !matches!(self.reader, Reader::Over | Reader::Unknown(_)) && self.cut.is_none() {
+            self.cut = Some(at);
+        }
+        match &mut self.reader {
+            Reader::Tls(session) => session.gap(direction, at, length, veil),
+            Reader::Http(session) => session.gap(direction, length),
+            Reader::Socks(session) => session.gap(direction, length),
+            Reader::Dns(framing) => framing.of_mut(direction).gap(),
+            Reader::Fresh | Reader::Unknown(_) | Reader::Over => {}
+        }
+    }
+
+    fn end(&mut self) {
+        let reader = std::mem::replace(&mut self.reader, Reader::Over);
+        self.leave(reader);
+    }
+
+    fn leave(&mut self, reader: Reader) {
+        match reader {
+            Reader::Tls(session) => self.handshake = Some(session),
+            Reader::Http(session) => self.exchanges.extend(session.finish()),
+            Reader::Socks(session) => self.exchanges.extend(session.finish()),
+            Reader::Fresh | Reader::Unknown(_) | Reader::Dns(_) | Reader::Over => {}
+        }
+    }
+}
+
+/// Completes what TLS alone cannot tell: how the connection's end cut the handshake short.
+pub(crate) fn settle_outcome(handshake: &mut Handshake, connection: &Connection) {
+    if handshake.outcome != Outcome::Incomplete || handshake.hello.is_none() {
+        return;
+    }
+    let server_visible = connection.packets.to_client > 0;
+    let server_closed_first = match (connection.fin.to_client, connection.fin.to_server) {
+        (Some(server), Some(client)) => server < client,
+        (Some(_), None) => true,
+        (None, _) => false,
+    };
+    let answered = handshake.server_hello.is_some() || connection.bytes.to_client > 0;
+    handshake.outcome = match connection.end {
+        End::Reset { direction: Direction::ToClient, .. } => Outcome::Reset,
+        End::Closed if server_closed_first => Outcome::Closed,
+        _ if !answered && server_visible => Outcome::Unanswered,
+        _ => Outcome::Incomplete,
+    };
+}

@@ -1,0 +1,136 @@
+//! Which names and addresses belong to the go command: Go's hosts, and those that its log and its environment name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::go::GoRun;
+use crate::observation::{Case, Connection, Lookup, Relevance};
+use crate::reference::Reference;
+
+/// What is judged (see `CONTRACT` section 1: everything else in a recording is somebody else's traffic).
+#[derive(Debug)]
+pub struct Scope {
+    /// Names beyond the rules' list.
+    named: BTreeSet<String>,
+    /// Addresses that the reference or the go log tie to a name.
+    tied: BTreeMap<IpAddr, BTreeSet<String>>,
+    all: bool,
+}
+
+impl Scope {
+    /// From the rules, what go printed, how it was set up, and what honest resolvers answered. `all` judges everything.
+    #[must_use]
+    pub fn new(reference: &Reference, go: &GoRun, all: bool) -> Self {
+        let named: BTreeSet<String> = go.hosts().into_iter().collect();
+        let mut scope = Self { named, tied: BTreeMap::new(), all };
+        for (name, addresses) in reference.honest_addresses() {
+            if scope.judges(reference, &name) {
+                addresses.into_iter().for_each(|address| scope.tie(address, &name));
+            }
+        }
+        for (address, host) in go.addresses() {
+            scope.tied.entry(address).or_default().extend(host);
+        }
+        scope
+    }
+
+    /// Whether go asks for that name.
+    #[must_use]
+    pub fn judges(&self, reference: &Reference, name: &str) -> bool {
+        self.all || self.named.contains(name) || reference.host(name).is_some()
+    }
+
+    /// The name itself, or the judged name that a search suffix was added to (resolv.conf(5), `search`).
+    #[must_use]
+    pub fn base_name<'a>(&self, reference: &Reference, name: &'a str) -> Option<&'a str> {
+        if self.judges(reference, name) {
+            return Some(name);
+        }
+        name.match_indices('.').map(|(dot, _)| name.split_at(dot).0).filter(|base| base.contains('.')).rfind(|base| {
+            self.named.contains(*base) || reference.host(base).is_some_and(|host| host.is_exact())
+        })
+    }
+
+    fn tie(&mut self, address: IpAddr, name: &str) {
+        self.tied.entry(address).or_default().insert(name.to_owned());
+    }
+
+    /// Marks what of a case is go's and names the connections.
+    pub(crate) fn mark(mut self, case: &mut Case, reference: &Reference) {
+        for lookup in &mut case.lookups {
+            if let Some(base) = self.base_name(reference, &lookup.name).map(str::to_owned) {
+                lookup.relevance = Relevance::Go;
+                let addresses: Vec<IpAddr> = lookup.answers.iter().flat_map(|answer| answer.addresses()).collect();
+                addresses.into_iter().for_each(|address| self.tie(address, &base));
+            }
+        }
+        let by_client = resolved(&case.lookups);
+        for connection in &mut case.connections {
+            name(connection, &self.tied, &by_client);
+        }
+        for handshake in &case.handshakes {
+            let Ok(index) = case.connections.binary_search_by_key(&handshake.flow, |connection| connection.flow) else {
+                continue;
+            };
+            let Some(connection) = case.connections.get_mut(index) else { continue };
+            if let Some(server_name) = handshake.server_name.seen() {
+                // Inside a tunnel the connection itself leads to the proxy; its name stays the proxy's.
+                if connection.tunnel.is_none() {
+                    connection.names.retain(|name| name != server_name);
+                    connection.names.insert(0, server_name.clone());
+                }
+                connection.relevance = if self.judges(reference, server_name) { Relevance::Go } else { Relevance::Other };
+            }
+            let go_shaped = handshake.hello.as_ref().is_some_and(|hello| hello.go.is_some());
+            if connection.relevance == Relevance::Other && go_shaped {
+                connection.relevance = Relevance::GoShaped;
+            }
+        }
+        for exchange in &case.exchanges {
+            let host = exchange.host().unwrap_or_default().to_owned();
+            let Ok(index) = case.connections.binary_search_by_key(&exchange.flow, |connection| connection.flow) else {
+                continue;
+            };
+            if let Some(connection) = case.connections.get_mut(index)
+                && self.judges(reference, &host)
+            {
+                connection.relevance = Relevance::Go;
+            }
+        }
+        if self.all {
+            case.lookups.iter_mut().for_each(|lookup| lookup.relevance = Relevance::Go);
+            case.connections.iter_mut().for_each(|connection| connection.relevance = Relevance::Go);
+        }
+    }
+}
+
+/// Names that each client's lookups led to an address.
+fn resolved(lookups: &[Lookup]) -> BTreeMap<(IpAddr, IpAddr), BTreeSet<String>> {
+    let mut names: BTreeMap<(IpAddr, IpAddr), BTreeSet<String>> = BTreeMap::new();
+    for lookup in lookups {
+        for address in lookup.answers.iter().flat_map(|answer| answer.addresses()) {
+            names.entry((lookup.client.ip(), address)).or_default().insert(lookup.name.clone());
+        }
+    }
+    names
+}
+
+/// Gives a connection its names by address, and its relevance by them.
+fn name(
+    connection: &mut Connection,
+    tied: &BTreeMap<IpAddr, BTreeSet<String>>,
+    by_client: &BTreeMap<(IpAddr, IpAddr), BTreeSet<String>>,
+) {
+    let address = connection.server.ip();
+    if let Some(names) = tied.get(&address) {
+        connection.relevance = Relevance::Go;
+        connection.names.extend(names.iter().cloned());
+    }
+    if let Some(names) = by_client.get(&(connection.client.ip(), address)) {
+        for name in names {
+            if !connection.names.contains(name) {
+                connection.names.push(name.clone());
+            }
+        }
+    }
+}
