@@ -94,6 +94,7 @@ impl<'r> Analyzer<'r> {
         let dns = self.lookups.finish();
         self.recording.dropped = files.dropped;
         self.recording.link_types = files.link_types;
+        self.recording.paths = files.paths;
         self.recording.flows = self.tracker.count();
         self.health.unread = self.decoder.unread();
         self.health.damage = damage;

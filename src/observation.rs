@@ -94,6 +94,8 @@ pub struct Recording {
     pub dropped: u64,
     /// Link types, by LINKTYPE name, in the order they were met.
     pub link_types: Vec<String>,
+    /// The inputs, as they were named.
+    pub paths: Vec<String>,
     /// TCP connections seen, whether or not they are kept in the case.
     pub flows: u32,
 }

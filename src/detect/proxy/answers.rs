@@ -1,0 +1,215 @@
+//! What a proxy answers to CONNECT, and to the SOCKS request that says the same.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::detect::subject::best_name;
+use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
+use crate::go::proxy::misread::{MisreadKind, NoProxyMisread, explain_no_proxy};
+use crate::observation::{Case, Exchange, HttpProtocol, Relevance};
+use crate::reference::Reference;
+
+/// What an answer means.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    Denied,
+    WantsPassword,
+    CannotReach,
+}
+
+pub(super) fn assess(case: &Case, reference: &Reference) -> Vec<Finding> {
+    let mut groups: BTreeMap<(&str, Answer), Vec<&Exchange>> = BTreeMap::new();
+    for exchange in case.exchanges.iter().filter(|exchange| exchange.is_connect()) {
+        let judged = case.connection(exchange.flow).is_some_and(|connection| connection.relevance == Relevance::Go);
+        if let Some(answer) = meaning(exchange).filter(|_| judged) {
+            groups.entry((exchange.url.as_str(), answer)).or_default().push(exchange);
+        }
+    }
+    groups
+        .into_iter()
+        // A proxy that wants a password once and then lets the same target pass is no obstacle.
+        .filter(|((url, _), _)| !case.exchanges.iter().any(|other| other.url == *url && other.is_connect() && opened(other)))
+        .filter_map(|((_, answer), exchanges)| refusal(case, reference, answer, &exchanges))
+        .collect()
+}
+
+/// Whether a tunnel was opened.
+fn opened(exchange: &Exchange) -> bool {
+    match (exchange.protocol, exchange.status) {
+        (HttpProtocol::Socks, Some(status)) => status == 0 || status == 90,
+        (_, Some(status)) => (200..300).contains(&status),
+        (_, None) => false,
+    }
+}
+
+fn meaning(exchange: &Exchange) -> Option<Answer> {
+    if opened(exchange) {
+        return None;
+    }
+    let status = exchange.status?;
+    if exchange.protocol == HttpProtocol::Socks {
+        // RFC 1928 §6, §3 (0xff: no acceptable method); SOCKS4: 91 rejected, 92 and 93 identd.
+        return match status {
+            1 | 3..=6 => Some(Answer::CannotReach),
+            2 | 91 => Some(Answer::Denied),
+            92 | 93 | 0xff => Some(Answer::WantsPassword),
+            _ => None,
+        };
+    }
+    match status {
+        407 => Some(Answer::WantsPassword),
+        500..=599 => Some(Answer::CannotReach),
+        300..=499 => Some(Answer::Denied),
+        _ => None,
+    }
+}
+
+fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exchange]) -> Option<Finding> {
+    let first = exchanges.first()?;
+    let connection = case.connection(first.flow)?;
+    let proxy = best_name(connection).unwrap_or_else(|| connection.server.ip().to_string());
+    let target = first.host()?.to_ascii_lowercase();
+    let port: u16 = first.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
+    let status = first.status.unwrap_or(0);
+    let said = if first.reason.is_empty() { status.to_string() } else { format!("{status} {}", first.reason) };
+    let subject = Subject { host: Some(target.clone()), address: None, port: Some(port), module: None };
+    let misread = misread(case, reference, &target, port);
+    let (code, fault, summary) = match answer {
+        _ if misread.is_some() && answer != Answer::WantsPassword => (
+            Code::ProxyNotExcluded,
+            Fault::Client,
+            format!(
+                "{target} was meant to go direct, but Go sends it to the proxy {proxy}, which answers {said}: {}.",
+                misread.as_ref().map(|misread| why(misread, &target)).unwrap_or_default()
+            ),
+        ),
+        Answer::Denied => (
+            Code::ProxyConnectDenied,
+            Fault::ProxyPolicy,
+            format!("The proxy {proxy} denies the connection to {target}:{port}: {said}."),
+        ),
+        Answer::WantsPassword => (
+            Code::ProxyAuthRequired,
+            Fault::Client,
+            format!("The proxy {proxy} wants authentication for {target}:{port}: {said}."),
+        ),
+        Answer::CannotReach => (
+            Code::ProxyUpstreamError,
+            Fault::ProxyUpstream,
+            format!("The proxy {proxy} cannot reach {target}:{port}: {said}."),
+        ),
+    };
+    let at = first.response.or(first.request)?;
+    let mut finding =
+        Finding::new(code, fault, Confidence::Proven, subject, Evidence::segment("proxy_answer", at, first.flow, said.clone()), summary)
+            .with_text("proxy", proxy.clone())
+            .with_number("status", status.into())
+            .with_class(format!("{proxy} {status}"))
+            .excluding("the server itself refuses", "the answer to CONNECT is the proxy's own; the server was never reached");
+    for exchange in exchanges {
+        if let Some(at) = exchange.response {
+            finding.cite(Evidence::segment("proxy_answer", at, exchange.flow, said.clone()));
+        }
+        if let Some(at) = exchange.request {
+            finding.cite(Evidence::segment("connect_request", at, exchange.flow, exchange.url.clone()));
+        }
+    }
+    if let Some(misread) = misread.filter(|_| code == Code::ProxyNotExcluded) {
+        let variable = case.go.env.as_ref().and_then(|env| env.no_proxy()).map_or("NO_PROXY", |(variable, _)| variable);
+        finding.cite(Evidence::variable(variable, misread.entry.clone()));
+        return Some(
+            finding
+                .with_text("entry", misread.entry.clone())
+                .not_excluding("the host was meant to go through the proxy")
+                .with_remedy(
+                    format!("Name the host itself in {variable}: \"{target}\" covers it and its subdomains. Go never compares networks with what a name resolves to."),
+                    Some(&format!("export NO_PROXY=\"$NO_PROXY,{target}\"")),
+                )
+                .with_reference("golang.org/x/net/http/httpproxy, Config.NoProxy"),
+        );
+    }
+    Some(advise(finding, first, answer, &target))
+}
+
+fn advise(finding: Finding, exchange: &Exchange, answer: Answer, target: &str) -> Finding {
+    match answer {
+        Answer::Denied => finding
+            .with_remedy(format!("Ask the proxy's administrators to allow CONNECT to {target}."), None)
+            .with_reference("RFC 9110 §9.3.6"),
+        Answer::WantsPassword => {
+            let schemes: Vec<String> = exchange
+                .headers
+                .iter()
+                .filter(|(name, _)| name == "proxy-authenticate")
+                .filter_map(|(_, value)| value.split_whitespace().next().map(str::to_owned))
+                .collect();
+            let basic = schemes.is_empty() || schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("basic"));
+            let finding = finding.with_list("schemes", schemes.clone());
+            if basic {
+                finding.with_remedy(
+                    "Put user and password into the proxy variable; Go sends them at once with the Basic scheme.",
+                    Some("export HTTPS_PROXY=http://USER:PASSWORD@proxy.example.com:3128"),
+                )
+            } else {
+                finding.with_remedy(
+                    format!("The proxy offers {} only, and Go speaks Basic only: run a local helper that authenticates (cntlm, px), and point HTTPS_PROXY at it.", schemes.join(", ")),
+                    None,
+                )
+            }
+            .with_reference("RFC 9110 §15.5.8")
+        }
+        Answer::CannotReach => finding
+            .with_remedy(format!("Ask the proxy's administrators why it cannot reach {target} (its DNS, its firewall, the server)."), None)
+            .with_reference("RFC 9110 §9.3.6"),
+    }
+}
+
+/// The NO_PROXY entry that its author probably meant for this host.
+pub(super) fn misread(case: &Case, reference: &Reference, host: &str, port: u16) -> Option<NoProxyMisread> {
+    let env = case.go.env.as_ref()?;
+    let (_, value) = env.no_proxy()?;
+    let mut addresses: Vec<IpAddr> = case
+        .lookups
+        .iter()
+        .filter(|lookup| lookup.name == host)
+        .flat_map(|lookup| lookup.answers.iter().flat_map(|answer| answer.addresses()))
+        .collect();
+    addresses.extend(reference.honest_name(host).into_iter().flat_map(|honest| honest.addresses()));
+    explain_no_proxy(value, host, port, &addresses).filter(|misread| !misread.kind.goes_direct()).or_else(|| {
+        // The proxy resolved the name, so its address was not seen; a private network in NO_PROXY beside a host that is
+        // none of the public ones speaks for itself.
+        let private = value.split(',').map(str::trim).find(|entry| is_private_network(entry))?;
+        let internal = reference.host(host).is_none() && addresses.is_empty();
+        internal.then(|| NoProxyMisread {
+            entry: private.to_owned(),
+            kind: MisreadKind::AddressOfName { address: first_address(private) },
+        })
+    })
+}
+
+fn is_private_network(entry: &str) -> bool {
+    entry.parse::<ipnet::Ipv4Net>().is_ok_and(|network| network.addr().is_private())
+}
+
+fn first_address(entry: &str) -> IpAddr {
+    entry.parse::<ipnet::Ipv4Net>().map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |network| IpAddr::V4(network.addr()))
+}
+
+/// What the author of the entry overlooked.
+pub(super) fn why(misread: &NoProxyMisread, host: &str) -> String {
+    let entry = &misread.entry;
+    match &misread.kind {
+        MisreadKind::AddressOfName { .. } => {
+            format!("\"{entry}\" in NO_PROXY matches targets that are given as addresses, never what a name resolves to")
+        }
+        MisreadKind::UrlInsteadOfHost => format!("\"{entry}\" in NO_PROXY is a URL, where Go wants a host"),
+        MisreadKind::WrongSeparator { separator } => format!("NO_PROXY is separated by '{separator}', where Go wants commas"),
+        MisreadKind::SubdomainsOnly => format!("\"{entry}\" in NO_PROXY covers the subdomains of {host}, not {host} itself"),
+        MisreadKind::OtherPort { port } => format!("\"{entry}\" in NO_PROXY holds for port {port} only"),
+        MisreadKind::MidLabel => format!("\"{entry}\" in NO_PROXY begins in the middle of a label"),
+        MisreadKind::UnknownWildcard => format!("\"{entry}\" in NO_PROXY has a wildcard that Go does not know"),
+        MisreadKind::BracketsWithoutPort => format!("\"{entry}\" in NO_PROXY has brackets without a port"),
+        MisreadKind::IncludesSubdomains => format!("\"{entry}\" in NO_PROXY covers {host}, too"),
+        MisreadKind::WholeTopLevel => format!("\"{entry}\" in NO_PROXY covers everything beneath it"),
+    }
+}
