@@ -293,19 +293,19 @@ impl GoEnv {
         Some((key, ProxyUrl::for_version(value, self.go_version())?))
     }
 
-    /// NO_PROXY and the variable that sets it.
+    /// `NO_PROXY` and the variable that sets it.
     #[must_use]
     pub fn no_proxy(&self) -> Option<(&'static str, &str)> {
-        self.first_raw(&["NO_PROXY", "no_proxy"])
+        ["NO_PROXY", "no_proxy"].into_iter().find_map(|key| Some((key, self.set(key)?)))
     }
 
-    /// SSL_CERT_FILE: replaces Go's list of bundle files.
+    /// `SSL_CERT_FILE`: replaces Go's list of bundle files.
     #[must_use]
     pub fn ssl_cert_file(&self) -> Option<&str> {
         self.set("SSL_CERT_FILE")
     }
 
-    /// SSL_CERT_DIR, split at colons: replaces Go's list of directories.
+    /// `SSL_CERT_DIR`, split at colons: replaces Go's list of directories.
     #[must_use]
     pub fn ssl_cert_dirs(&self) -> Vec<&str> {
         self.set("SSL_CERT_DIR").map(|dirs| dirs.split(':').collect()).unwrap_or_default()

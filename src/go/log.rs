@@ -144,7 +144,7 @@ impl GoLog {
         let heading = content.trim() == "SECURITY ERROR";
         for next in after.iter().take(GROUP) {
             let next = prefix::stripped(next);
-            let belongs = if heading { !next.trim().is_empty() } else { prefix::continues(next) };
+            let belongs = if heading { !next.trim().is_empty() } else { prefix::continues(next, content) };
             if !belongs || group.len() > ERROR {
                 break;
             }

@@ -1,6 +1,6 @@
 //! Which requests of Go go through a proxy: golang.org/x/net/http/httpproxy, rule by rule.
 //!
-//! Up to Go 1.22 only http, https and socks5 were known schemes; up to 1.23.6 and 1.24.0 domain rules of NO_PROXY also
+//! Up to Go 1.22 only http, https and socks5 were known schemes; up to 1.23.6 and 1.24.0 domain rules of `NO_PROXY` also
 //! matched the text of IP addresses with zones (CVE-2025-22870). Without a known version the newer rules hold.
 
 pub mod idna;
@@ -47,7 +47,7 @@ pub enum DirectBecause {
     },
     /// `localhost` and loopback addresses are never proxied.
     Loopback,
-    /// A rule of NO_PROXY.
+    /// A rule of `NO_PROXY`.
     Rule(NoProxyRule),
 }
 
@@ -69,7 +69,7 @@ pub struct ProxyFunc {
 }
 
 impl ProxyFunc {
-    /// From HTTP_PROXY, HTTPS_PROXY, NO_PROXY, their lower-case twins, REQUEST_METHOD, and GOVERSION where the
+    /// From `HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, their lower-case twins, `REQUEST_METHOD`, and GOVERSION where the
     /// environment names one.
     #[must_use]
     pub fn from_env(env: &GoEnv) -> Self {
@@ -86,7 +86,7 @@ impl ProxyFunc {
         Self {
             http: setting("HTTP_PROXY", "http_proxy"),
             https: setting("HTTPS_PROXY", "https_proxy"),
-            no_proxy: NoProxy::parse(env.first_raw(&["NO_PROXY", "no_proxy"]).map_or("", |(_, value)| value)),
+            no_proxy: NoProxy::parse(env.no_proxy().map_or("", |(_, value)| value)),
             cgi: env.first_raw(&["REQUEST_METHOD"]).is_some(),
             version,
         }
@@ -121,7 +121,7 @@ impl ProxyFunc {
         }
     }
 
-    /// The rules of NO_PROXY as Go understands them.
+    /// The rules of `NO_PROXY` as Go understands them.
     #[must_use]
     pub const fn no_proxy(&self) -> &NoProxy {
         &self.no_proxy

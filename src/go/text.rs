@@ -1,6 +1,6 @@
 //! Text from elsewhere: decoding, cleaning and redaction, before anything else looks at it.
 
-/// Text of a file or pipe. UTF-8 with or without a byte order mark; UTF-16 with one, as PowerShell's `>` writes it;
+/// Text of a file or pipe. UTF-8 with or without a byte order mark; UTF-16 with one, as `PowerShell`'s `>` writes it;
 /// invalid sequences become U+FFFD. Never fails.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> String {

@@ -182,7 +182,7 @@ pub enum GoErrorKind {
     GovcsDisallows,
     /// A GOPROXY entry that Go refuses.
     InvalidProxyScheme,
-    /// HTTP_PROXY in a CGI environment.
+    /// `HTTP_PROXY` in a CGI environment.
     CgiProxyRefused,
     /// The toolchain that is wanted does not exist where it was asked.
     ToolchainNotAvailable {

@@ -1,6 +1,6 @@
 //! What other tools put in front of go's lines.
 
-/// The line without time stamps, BuildKit, Compose and runner prefixes.
+/// The line without time stamps, `BuildKit`, Compose and runner prefixes.
 pub(super) fn stripped(line: &str) -> &str {
     let mut rest = line;
     for _ in 0..4 {
@@ -42,9 +42,11 @@ fn all(text: &str, allowed: fn(u8) -> bool) -> bool {
     !text.is_empty() && text.bytes().all(allowed)
 }
 
-/// Whether the line, prefixes stripped, goes on with the error before it: go indents with tabs, some viewers with blanks.
-pub(super) fn continues(line: &str) -> bool {
-    (line.starts_with('\t') || line.starts_with("  ")) && !line.trim().is_empty()
+/// Whether the line, prefixes stripped, goes on with the error that `first` begins: go indents with tabs, some viewers
+/// with blanks.
+pub(super) fn continues(line: &str, first: &str) -> bool {
+    let indent = |line: &str| line.len().saturating_sub(line.trim_start().len());
+    (line.starts_with('\t') || line.starts_with("  ")) && !line.trim().is_empty() && indent(line) > indent(first)
 }
 
 /// Whether a line in no known words is an error of the go command all the same.

@@ -1,8 +1,9 @@
-//! Entries of NO_PROXY that Go reads otherwise than their author meant.
+//! Entries of `NO_PROXY` that Go reads otherwise than their author meant.
 
 use std::net::IpAddr;
 
 use super::no_proxy::{NoProxy, RuleKind, Target, contains, network, split_host_port};
+use crate::go::text::redacted;
 
 /// An entry that was probably meant otherwise for this host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +58,7 @@ impl MisreadKind {
     }
 }
 
-/// The first entry of a NO_PROXY value that its author probably meant otherwise for `host`. `addresses` are those that
+/// The first entry of a `NO_PROXY` value that its author probably meant otherwise for `host`. `addresses` are those that
 /// the host resolves to, as far as they are known. `None` where the value does what it says: the host is named, or
 /// nothing in the value resembles it.
 #[must_use]
@@ -74,6 +75,7 @@ pub fn explain_no_proxy(value: &str, host: &str, port: u16, addresses: &[IpAddr]
         let kind = if domain.contains('.') { MisreadKind::IncludesSubdomains } else { MisreadKind::WholeTopLevel };
         return (domain != host).then(|| NoProxyMisread { entry: rule.entry.clone(), kind });
     }
+    let value = redacted(value);
     let entries = value.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     entries.into_iter().find_map(|entry| {
         let kind = misread(&entry.to_lowercase(), &host, port, addresses)?;
@@ -90,6 +92,7 @@ fn misread(entry: &str, host: &str, port: u16, addresses: &[IpAddr]) -> Option<M
     }
     if let Some((_, rest)) = entry.split_once("://") {
         let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+        let authority = authority.rsplit('@').next().unwrap_or(authority);
         return means(authority, host, port, addresses).then_some(MisreadKind::UrlInsteadOfHost);
     }
     let literal: Option<IpAddr> = host.parse().ok();

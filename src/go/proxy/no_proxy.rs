@@ -1,11 +1,12 @@
-//! The rules of NO_PROXY (golang.org/x/net/http/httpproxy `config.init` and its matchers).
+//! The rules of `NO_PROXY` (golang.org/x/net/http/httpproxy `config.init` and its matchers).
 
 use std::net::IpAddr;
 
 use super::idna::to_ascii;
 use crate::go::advice::GoVersion;
+use crate::go::text::redacted;
 
-/// One entry of NO_PROXY and what Go makes of it.
+/// One entry of `NO_PROXY` and what Go makes of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NoProxyRule {
     /// The entry as it is written, blanks trimmed.
@@ -48,7 +49,7 @@ pub enum RuleKind {
     Ignored,
 }
 
-/// All entries of NO_PROXY in their order.
+/// All entries of `NO_PROXY` in their order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NoProxy {
     rules: Vec<NoProxyRule>,
@@ -98,6 +99,8 @@ impl NoProxy {
     /// Reads the variable's value. Entries are split at commas, and a lone `*` makes all others void.
     #[must_use]
     pub fn parse(value: &str) -> Self {
+        // A URL is no rule, but some write one, password and all.
+        let value = redacted(value);
         let rules = value.split(',').enumerate().filter_map(|(index, part)| {
             let entry = part.trim();
             (!entry.is_empty()).then(|| NoProxyRule { entry: entry.to_owned(), index, kind: RuleKind::of(entry) })

@@ -222,6 +222,12 @@ fn credentials_are_never_shown() {
         assert!(!shown.contains("hunter2") && !shown.contains("geheim"), "{shown}");
     }
     assert!(ProxyUrl::parse("http://u:p@h").unwrap().has_credentials());
+    let no_proxy = env(&[("NO_PROXY", "http://geheim:hunter2@example.com")]);
+    let misread = explain_no_proxy(no_proxy.no_proxy().unwrap().1, "example.com", 443, &[]).unwrap();
+    assert_eq!(misread.kind, MisreadKind::UrlInsteadOfHost);
+    let direct = explain_no_proxy("http://geheim:hunter2@example.com", "example.com", 443, &[]).unwrap();
+    let shown = format!("{misread:?} {direct:?} {:?} {no_proxy:?}", ProxyFunc::from_env(&no_proxy));
+    assert!(!shown.contains("hunter2") && !shown.contains("geheim"), "{shown}");
 }
 
 #[test]
