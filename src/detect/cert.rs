@@ -1,0 +1,137 @@
+//! Certificates: what is wrong with a chain, whose fault it is, and chains that only the client could see.
+//!
+//! go's words are the same for a missing intermediate, a private authority, interception, a self-signed certificate and an
+//! empty trust store ("signed by unknown authority"). Only the chain tells them apart.
+
+mod chain;
+mod unseen;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::Detector;
+use super::subject::{host_of, is_incidental, judged_handshakes, subject};
+use crate::certificate::{Certificate, Judgement, Known, KnownIntermediates, judge};
+use crate::finding::{Assessment, Code, Evidence, Subject};
+use crate::observation::{Case, CertificateId, Connection, Handshake, Outcome, Sighting};
+use crate::reference::Reference;
+use crate::types::Moment;
+
+pub(super) const DETECTOR: Detector = Detector {
+    codes: &[
+        Code::CertMissingIntermediate,
+        Code::CertMisorderedChain,
+        Code::CertSuperfluousCertificate,
+        Code::CertExpired,
+        Code::CertNotYetValid,
+        Code::CertNameMismatch,
+        Code::CertSelfSigned,
+        Code::CertUnknownAuthority,
+        Code::CertInterception,
+        Code::CertWeakSignature,
+        Code::CertNegativeSerial,
+        Code::CertNoTrustStore,
+        Code::CertRejectedByClient,
+    ],
+    assess,
+};
+
+/// One chain shown for one name at one address.
+struct Shown<'c> {
+    host: Option<String>,
+    chain: Vec<&'c Certificate>,
+    at: Moment,
+    judgement: Judgement,
+    handshakes: Vec<(&'c Handshake, &'c Connection)>,
+}
+
+impl Shown<'_> {
+    fn subject(&self) -> Subject {
+        self.handshakes.first().map_or_else(Subject::default, |(_, connection)| tls_subject(self.host.clone(), connection))
+    }
+
+    /// The client went on with it.
+    fn accepted(&self) -> bool {
+        self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::Completed)
+    }
+
+    fn rejected(&self) -> bool {
+        self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient)
+    }
+
+    fn in_tunnel(&self) -> bool {
+        self.handshakes.iter().any(|(_, connection)| connection.tunnel.is_some())
+    }
+
+    fn leaf(&self) -> Option<&Certificate> {
+        self.chain.first().copied()
+    }
+
+    /// Where the chain was shown, and what the client did about it.
+    fn evidence(&self) -> Vec<Evidence> {
+        let mut evidence = Vec::new();
+        for (handshake, connection) in &self.handshakes {
+            if let Some(at) = handshake.certificates_at {
+                evidence.push(Evidence::segment("certificates", at, connection.flow, ""));
+            }
+            for alert in handshake.alerts.iter().filter(|alert| alert.direction == crate::types::Direction::ToServer) {
+                evidence.push(Evidence::segment("client_alert", alert.at, connection.flow, "the client rejects it"));
+            }
+        }
+        evidence
+    }
+}
+
+/// The subject of a finding about TLS: inside a tunnel the far end is the name, not the proxy.
+fn tls_subject(host: Option<String>, connection: &Connection) -> Subject {
+    if connection.tunnel.is_some() {
+        Subject { host, address: None, port: Some(443), module: None }
+    } else {
+        subject(host, connection)
+    }
+}
+
+/// Public intermediates, and those that other servers of the recording sent.
+struct Everywhere<'c> {
+    reference: &'c Reference,
+    seen: Vec<&'c Certificate>,
+}
+
+impl KnownIntermediates for Everywhere<'_> {
+    fn by_subject<'a>(&'a self, subject_der: &[u8]) -> Vec<Known<'a>> {
+        let mut known = self.seen.as_slice().by_subject(subject_der);
+        known.extend(self.reference.known_intermediates(subject_der));
+        known
+    }
+}
+
+fn assess(case: &Case, reference: &Reference) -> Assessment {
+    let everywhere = Everywhere { reference, seen: case.certificates.iter().collect() };
+    let mut shown: BTreeMap<(Option<String>, SocketAddr, Vec<CertificateId>), Shown<'_>> = BTreeMap::new();
+    let mut assessment = Assessment::default();
+    for (handshake, connection) in judged_handshakes(case) {
+        let Sighting::Seen(ids) = &handshake.certificates else { continue };
+        let Some(at) = handshake.certificates_at.filter(|_| !ids.is_empty()) else { continue };
+        let host = host_of(case, handshake, connection);
+        let entry = shown.entry((host.clone(), connection.server, ids.clone())).or_insert_with(|| {
+            let chain: Vec<&Certificate> = ids.iter().filter_map(|id| case.certificate(*id)).collect();
+            let judgement = judge(&chain, host.as_deref(), at.time, reference.roots(), &everywhere);
+            Shown { host, chain, at, judgement, handshakes: Vec::new() }
+        });
+        entry.handshakes.push((handshake, connection));
+    }
+    let shown: Vec<Shown<'_>> = shown.into_values().collect();
+    for chain in &shown {
+        let mut found = chain::assess(case, reference, chain, &shown);
+        let incidental = chain.handshakes.iter().all(|(_, connection)| is_incidental(connection));
+        found.iter_mut().for_each(|finding| finding.incidental = incidental);
+        assessment.found.extend(found);
+    }
+    let (found, not_assessed) = unseen::assess(case);
+    assessment.found.extend(found);
+    assessment.not_assessed.extend(not_assessed);
+    assessment
+}
+
+#[cfg(test)]
+mod tests;
