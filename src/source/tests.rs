@@ -1,0 +1,5 @@
+//! Whole recordings, from bytes to records.
+
+mod captures;
+mod damage;
+mod formats;
