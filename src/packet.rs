@@ -3,7 +3,23 @@
 //! Decoding never fails. What cannot be read is counted in [`Unread`], and what could be read before that point is
 //! used. A packet that an ICMP error quotes is no packet: it is only named in [`Quoted`].
 
+#[cfg(test)]
+mod build;
+mod decoder;
+mod fragments;
+mod icmp;
+mod ip;
+mod layer;
+mod link;
+mod metadata;
+mod transport;
+mod tunnel;
+mod udp_tunnel;
+mod wifi;
+
 use std::net::{IpAddr, SocketAddr};
+
+pub use decoder::Decoder;
 
 /// One IP packet as it travelled, tunnels removed, fragments put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +56,7 @@ pub enum Transport<'a> {
     Tcp(Tcp<'a>),
     /// A UDP datagram.
     Udp(Udp<'a>),
-    /// An ICMP or ICMPv6 message.
+    /// An ICMP or `ICMPv6` message.
     Icmp(Icmp),
     /// Something else, or a header that could not be read whole.
     Other,
@@ -160,11 +176,11 @@ pub struct Icmp {
 /// What an ICMP message says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IcmpKind {
-    /// Nothing listens at that UDP port (ICMP 3/3, ICMPv6 1/4).
+    /// Nothing listens at that UDP port (ICMP 3/3, `ICMPv6` 1/4).
     PortUnreachable,
-    /// A policy forbids it (ICMP 3/9, 3/10, 3/13, ICMPv6 1/1, 1/5, 1/6).
+    /// A policy forbids it (ICMP 3/9, 3/10, 3/13, `ICMPv6` 1/1, 1/5, 1/6).
     Prohibited,
-    /// The network or host cannot be reached (other codes of ICMP 3 and ICMPv6 1).
+    /// The network or host cannot be reached (other codes of ICMP 3 and `ICMPv6` 1).
     Unreachable,
     /// Too big and not to be fragmented; the next hop's MTU (0 where an old router does not tell).
     TooBig {
