@@ -10,7 +10,11 @@ pub mod finding;
 pub mod flow;
 pub mod go;
 pub mod observation;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing drives it yet"))]
+mod observe;
 pub mod packet;
+#[cfg_attr(not(test), expect(dead_code, reason = "nothing drives it yet"))]
+pub(crate) mod protocol;
 pub mod reference;
 pub mod source;
 pub mod types;
