@@ -1,6 +1,7 @@
 //! Wires the rooms together, from [`Record`]s to a [`Case`]. It owns no policy.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use crate::flow::{Flow, Limits, Tracker};
 use crate::go::GoRun;
@@ -37,11 +38,11 @@ pub struct Options {
 pub struct Analyzer<'r> {
     reference: &'r Reference,
     go: GoRun,
-    scope: Scope,
+    scope: Rc<Scope>,
     options: Options,
     decoder: Decoder,
     tracker: Tracker<Conversation>,
-    lookups: Lookups,
+    lookups: Lookups<'r>,
     certificates: CertificatePool,
     connections: Vec<Connection>,
     handshakes: Vec<Handshake>,
@@ -57,7 +58,8 @@ impl<'r> Analyzer<'r> {
     /// An analyzer for one run of go.
     #[must_use]
     pub fn new(reference: &'r Reference, go: GoRun, options: Options) -> Self {
-        let scope = Scope::new(reference, &go, options.judge_all);
+        let scope = Rc::new(Scope::new(reference, &go, options.judge_all));
+        let judged = Rc::clone(&scope);
         Self {
             reference,
             go,
@@ -65,7 +67,7 @@ impl<'r> Analyzer<'r> {
             options,
             decoder: Decoder::new(),
             tracker: Tracker::new(Limits::default()),
-            lookups: Lookups::new(options.keep_all),
+            lookups: Lookups::new(options.keep_all, move |name| judged.base_name(reference, name).is_some()),
             certificates: CertificatePool::default(),
             connections: Vec::new(),
             handshakes: Vec::new(),
@@ -266,7 +268,7 @@ impl<'r> Analyzer<'r> {
 /// A TCP segment finds its connection, and what it sets free its reader.
 fn segment(
     tracker: &mut Tracker<Conversation>,
-    sinks: &mut Sinks<'_>,
+    sinks: &mut Sinks<'_, '_>,
     health: &mut Health,
     at: Moment,
     ip: &crate::packet::Ip,
@@ -293,7 +295,7 @@ fn segment(
 }
 
 fn datagram(
-    lookups: &mut Lookups,
+    lookups: &mut Lookups<'_>,
     health: &mut Health,
     at: Moment,
     mark: IpMark,

@@ -5,13 +5,17 @@
 //! [`observation`]; [`detect`] holds facts against the [`mod@reference`], [`diagnosis`] tells one story, and [`report`]
 //! writes it down. ARCHITECTURE.md has the map.
 
+pub mod analyzer;
 pub mod certificate;
+pub mod detect;
 pub mod finding;
 pub(crate) mod flow;
 pub mod go;
 pub mod observation;
+mod observe;
 pub mod packet;
 pub(crate) mod protocol;
 pub mod reference;
+pub mod scope;
 pub mod source;
 pub mod types;

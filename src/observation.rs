@@ -5,6 +5,7 @@
 
 mod marks;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use marks::{Early, Marks, TtlMark};
@@ -65,6 +66,8 @@ pub struct Case {
     pub health: Health,
     /// DNS questions with all answers to each, in the order of their first frame.
     pub lookups: Vec<Lookup>,
+    /// Whom DNS questions went to, by address, lookups that are not kept included.
+    pub resolvers: Vec<ResolverFacts>,
     /// TCP connections, by [`FlowId`].
     pub connections: Vec<Connection>,
     /// TLS handshakes, by [`FlowId`].
@@ -249,6 +252,33 @@ pub struct Answer {
     pub malformed: bool,
 }
 
+/// One resolver over all questions that it got, kept or not: the measure for a single answer of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolverFacts {
+    /// Its address and port.
+    pub address: SocketAddr,
+    /// Questions sent to it, repetitions left out.
+    pub questions: u64,
+    /// Those that got an answer.
+    pub answered: u64,
+    /// All answers from it, those to unseen questions included.
+    pub answers: u64,
+    /// Answers to questions that carried an OPT record.
+    pub edns_asked: u64,
+    /// Those of them that carried one, too.
+    pub edns_answers: u64,
+    /// Shortest time from a question, sent once, to its first answer. A forged answer can be the shortest.
+    pub min_rtt: Option<Span>,
+    /// TTLs or hop limits that its answers arrived with, and how often.
+    pub ttls: BTreeMap<u8, u64>,
+    /// Its response codes, and how often.
+    pub rcodes: BTreeMap<u16, u64>,
+    /// The first packet from or to it.
+    pub first: Moment,
+    /// The last one.
+    pub last: Moment,
+}
+
 /// Section of a DNS message.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Section {
@@ -286,6 +316,16 @@ pub enum RecordData {
     Name(String),
     /// Anything else, in presentation format.
     Other(String),
+}
+
+impl ResolverFacts {
+    /// The TTL that its answers usually arrive with; `None` where there are too few to tell, or no clear majority.
+    #[must_use]
+    pub fn usual_ttl(&self) -> Option<u8> {
+        let (ttl, count) = self.ttls.iter().max_by_key(|(_, count)| **count)?;
+        let all: u64 = self.ttls.values().sum();
+        (count * 2 > all).then_some(*ttl)
+    }
 }
 
 impl Answer {
@@ -660,6 +700,10 @@ pub struct Exchange {
     pub request: Option<Moment>,
     /// The packet that completed the answer's head.
     pub response: Option<Moment>,
+    /// The request carried `Proxy-Authorization`, or a SOCKS user name: whether, never which.
+    pub credentials_sent: bool,
+    /// The request's `User-Agent`.
+    pub user_agent: Option<String>,
     /// Status code; for SOCKS its reply code.
     pub status: Option<u16>,
     /// Reason phrase.

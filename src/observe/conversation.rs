@@ -9,7 +9,7 @@ use crate::flow::{Body, Piece};
 use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
 use crate::protocol::dns::TcpFraming;
 use crate::protocol::http::h1;
-use crate::protocol::{Progress, socks, tls};
+use crate::protocol::{Early, Progress, socks, tls};
 use crate::types::{Both, Direction, FlowId, Moment};
 
 /// Bytes of an unknown protocol in which a `ClientHello` is looked for (STARTTLS and its kin come early).
@@ -36,9 +36,9 @@ impl Heading {
 }
 
 /// Where facts go that are not of one connection alone.
-pub(crate) struct Sinks<'a> {
+pub(crate) struct Sinks<'a, 'r> {
     pub(crate) certificates: &'a mut CertificatePool,
-    pub(crate) lookups: &'a mut Lookups,
+    pub(crate) lookups: &'a mut Lookups<'r>,
 }
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ pub(crate) struct Heard {
 
 impl Conversation {
     /// Takes a piece of one direction's stream. Says whether more is wanted; if not, the rest may go by uncopied.
-    pub(crate) fn piece(&mut self, heading: &Heading, piece: &Piece<'_>, sinks: &mut Sinks<'_>) -> bool {
+    pub(crate) fn piece(&mut self, heading: &Heading, piece: &Piece<'_>, sinks: &mut Sinks<'_, '_>) -> bool {
         match &piece.body {
             Body::Slice(bytes) => self.bytes(heading, piece.at, bytes, sinks),
             Body::Held(bytes) => self.bytes(heading, piece.at, bytes, sinks),
@@ -88,8 +88,10 @@ impl Conversation {
 
     /// The connection was closed or reset in that direction.
     pub(crate) fn closed(&mut self, direction: Direction, at: Moment) {
-        if let Reader::Http(session) = &mut self.reader {
-            session.closed(direction, at);
+        match &mut self.reader {
+            Reader::Http(session) => session.closed(direction, at),
+            Reader::Socks(session) => session.closed(direction, at),
+            _ => {}
         }
     }
 
@@ -118,7 +120,7 @@ impl Conversation {
         }
     }
 
-    fn bytes(&mut self, heading: &Heading, at: Moment, bytes: &[u8], sinks: &mut Sinks<'_>) {
+    fn bytes(&mut self, heading: &Heading, at: Moment, bytes: &[u8], sinks: &mut Sinks<'_, '_>) {
         if bytes.is_empty() {
             return;
         }
@@ -155,7 +157,7 @@ impl Conversation {
         };
         match progress {
             Progress::Continues => {}
-            Progress::NotHttp => {
+            Progress::Foreign => {
                 let reader = std::mem::replace(&mut self.reader, Reader::Unknown(0));
                 self.leave(reader);
                 // A connection may turn to TLS after words in clear, as with STARTTLS.
@@ -164,10 +166,27 @@ impl Conversation {
                 }
             }
             Progress::Tunnel { consumed } => {
+                let early = match &mut self.reader {
+                    Reader::Http(session) => session.take_early(),
+                    Reader::Socks(session) => session.take_early(),
+                    _ => Both::default(),
+                };
                 let reader = std::mem::take(&mut self.reader);
                 self.leave(reader);
                 self.tunnel = true;
+                self.early(heading, early, sinks);
                 self.bytes(heading, at, bytes.get(consumed..).unwrap_or_default(), sinks);
+            }
+        }
+    }
+
+    /// Bytes of a tunnel that were recorded before the answer that opened it.
+    fn early(&mut self, heading: &Heading, early: Both<Option<Early>>, sinks: &mut Sinks<'_, '_>) {
+        for (direction, early) in [(Direction::ToServer, early.to_server), (Direction::ToClient, early.to_client)] {
+            let Some(early) = early else { continue };
+            self.bytes(&Heading { direction, ..*heading }, early.at, &early.bytes, sinks);
+            if early.hole {
+                self.gap(direction, early.at, 1, Veil::Gap);
             }
         }
     }
@@ -175,6 +194,7 @@ impl Conversation {
     fn try_protocols(&mut self, heading: &Heading, bytes: &[u8]) {
         let to_server = heading.direction == Direction::ToServer;
         let fresh = matches!(self.reader, Reader::Fresh);
+        let setting = h1::Setting { flow: heading.flow, server: heading.server, secure: false, digest: true };
         let hello = (to_server && tls::starts_client_hello(bytes)) || (!to_server && tls::starts_server_flight(bytes));
         self.reader = if hello {
             Reader::Tls(Box::default())
@@ -183,8 +203,8 @@ impl Conversation {
         } else if heading.server.port() == 53 {
             Reader::Dns(Box::default())
         } else if (to_server && h1::looks_like_request(bytes)) || (!to_server && h1::looks_like_response(bytes)) {
-            Reader::Http(Box::new(h1::Session::new(heading.flow)))
-        } else if to_server && socks::looks_like_greeting(bytes) {
+            Reader::Http(Box::new(h1::Session::new(setting)))
+        } else if to_server && socks::looks_like_socks(bytes) {
             Reader::Socks(Box::new(socks::Session::new(heading.flow)))
         } else {
             Reader::Unknown(0)
@@ -197,8 +217,8 @@ impl Conversation {
         }
         match &mut self.reader {
             Reader::Tls(session) => session.gap(direction, at, length, veil),
-            Reader::Http(session) => session.gap(direction, length),
-            Reader::Socks(session) => session.gap(direction, length),
+            Reader::Http(session) => session.gap(direction, at, length),
+            Reader::Socks(session) => session.gap(direction, at, length),
             Reader::Dns(framing) => framing.of_mut(direction).gap(),
             Reader::Fresh | Reader::Unknown(_) | Reader::Over => {}
         }

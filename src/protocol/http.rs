@@ -1,0 +1,3 @@
+//! HTTP, as it is seen on the wire.
+
+pub(crate) mod h1;

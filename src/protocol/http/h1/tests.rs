@@ -1,0 +1,261 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::{FrameNo, Timestamp};
+
+use Direction::{ToClient, ToServer};
+
+fn at(number: u32) -> Moment {
+    Moment { time: Timestamp::from_seconds(i64::from(number)), frame: FrameNo { file: 0, number } }
+}
+
+fn session() -> Session {
+    Session::new(Setting { flow: FlowId(3), server: "192.0.2.1:80".parse().unwrap(), secure: false, digest: true })
+}
+
+/// Plays pieces, frame by frame, and returns the session with what the last piece gave.
+fn play(pieces: &[(Direction, &str)]) -> (Session, Progress) {
+    let mut session = session();
+    let mut progress = Progress::Continues;
+    for (number, (direction, text)) in (1..).zip(pieces) {
+        progress = session.data(*direction, at(number), text.as_bytes());
+    }
+    (session, progress)
+}
+
+fn sha256(bytes: &[u8]) -> Option<[u8; 32]> {
+    digest::digest(&digest::SHA256, bytes).as_ref().try_into().ok()
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: proxy.test\r\nUser-Agent: Go-http-client/1.1\r\n\r\n";
+
+#[test]
+fn a_request_and_its_answer_make_one_exchange() {
+    let (session, progress) = play(&[
+        (ToServer, &GET[..10]),
+        (ToServer, &GET[10..]),
+        (ToClient, "HTTP/1.1 200 OK\r\nContent-Ty"),
+        (ToClient, "pe: text/plain\r\nContent-Length: 5\r\n\r\nhe"),
+        (ToClient, "llo"),
+    ]);
+    assert_eq!(progress, Progress::Continues);
+    let [exchange] = session.exchanges() else { panic!() };
+    assert_eq!(
+        (exchange.method.as_str(), exchange.url.as_str(), exchange.flow),
+        ("GET", "http://proxy.test/a", FlowId(3))
+    );
+    assert_eq!((exchange.request, exchange.response), (Some(at(1)), Some(at(4))));
+    assert_eq!((exchange.status, exchange.reason.as_str()), (Some(200), "OK"));
+    assert_eq!(exchange.header("content-type"), Some("text/plain"));
+    assert_eq!((exchange.body_bytes, exchange.body_head.as_slice(), exchange.complete), (5, b"hello".as_slice(), true));
+    assert_eq!((exchange.body_sha256, &exchange.error), (sha256(b"hello"), &None));
+    assert_eq!((exchange.user_agent.as_deref(), exchange.credentials_sent), (Some("Go-http-client/1.1"), false));
+}
+
+#[test]
+fn rfc_9112_9_3_2_pipelined_requests_are_paired_in_order() {
+    let stream = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n\r\n\
+                  HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n\
+                  HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let requests = format!(
+        "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nGET {GET}HEAD /3 HTTP/1.1\r\nHost: a\r\n\r\n{GET}"
+    );
+    let expected = [("POST", 200, 3), ("GET", 304, 0), ("HEAD", 200, 0), ("GET", 404, 0)];
+    for cut in 0..stream.len() {
+        let mut session = session();
+        for byte in requests.as_bytes() {
+            session.data(ToServer, at(1), &[*byte]);
+        }
+        session.data(ToClient, at(2), &stream.as_bytes()[..cut]);
+        session.data(ToClient, at(3), &stream.as_bytes()[cut..]);
+        let found: Vec<_> =
+            session.exchanges().iter().map(|e| (e.method.as_str(), e.status.unwrap(), e.body_bytes)).collect();
+        assert_eq!(found, expected, "{cut}");
+        assert!(session.exchanges().iter().all(|exchange| exchange.complete && exchange.error.is_none()));
+        assert_eq!(session.exchanges()[3].body_sha256, sha256(b""));
+        assert_eq!(session.exchanges()[2].body_sha256, None, "the answer to HEAD has no body to hash");
+    }
+}
+
+#[test]
+fn a_body_until_close_is_complete_when_it_closes() {
+    let (mut session, _) = play(&[(ToServer, GET), (ToClient, "HTTP/1.0 200 OK\r\n\r\n<html>"), (ToClient, "</html>")]);
+    assert!(!session.exchanges()[0].complete);
+    session.closed(ToClient, at(9));
+    let exchange = &session.finish()[0];
+    assert_eq!((exchange.complete, exchange.body_sha256), (true, sha256(b"<html></html>")));
+}
+
+#[test]
+fn ends_too_early_are_errors() {
+    for (answer, error) in [
+        ("", "EOF"),
+        ("HTTP/1.1 200", "unexpected EOF"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "unexpected EOF"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "unexpected EOF"),
+    ] {
+        let (mut session, _) = play(&[(ToServer, GET), (ToClient, answer)]);
+        session.closed(ToClient, at(9));
+        let exchange = &session.finish()[0];
+        assert_eq!(
+            (exchange.error.as_deref(), exchange.complete, exchange.body_sha256),
+            (Some(error), false, None),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn connect_opens_a_tunnel() {
+    let connect = "CONNECT proxy.golang.org:443 HTTP/1.1\r\nHost: x\r\nProxy-Authorization: Basic x\r\n\r\n";
+    let (mut session, progress) =
+        play(&[(ToServer, connect), (ToClient, "HTTP/1.1 200 Connection established\r\n\r\n")]);
+    assert_eq!(progress, Progress::Tunnel { consumed: 39 });
+    assert_eq!(session.data(ToServer, at(3), b"\x16\x03\x01"), Progress::Tunnel { consumed: 0 });
+    assert_eq!(session.data(ToClient, at(4), b"\x16\x03\x03"), Progress::Tunnel { consumed: 0 });
+    assert_eq!(session.take_early().to_server, None);
+    let exchange = &session.finish()[0];
+    assert_eq!((exchange.url.as_str(), exchange.status, exchange.complete), ("proxy.golang.org:443", Some(200), true));
+    assert!(exchange.credentials_sent);
+}
+
+#[test]
+fn tunnel_bytes_recorded_before_the_answer_are_handed_out() {
+    let connect = "CONNECT a:443 HTTP/1.1\r\n\r\n";
+    let (mut session, progress) = play(&[
+        (ToServer, connect),
+        (ToServer, "\x16\x03"),
+        (ToServer, "\x01"),
+        (ToClient, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nSSH-2"),
+    ]);
+    assert_eq!(progress, Progress::Tunnel { consumed: 38 });
+    let early = Early { at: at(2), bytes: b"\x16\x03\x01".to_vec(), hole: false };
+    assert_eq!(session.take_early(), Both { to_server: Some(early), to_client: None });
+}
+
+#[test]
+fn a_refused_connect_is_followed_by_the_next() {
+    let connect = "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n";
+    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 2\r\n\r\nno";
+    let (session, progress) =
+        play(&[(ToServer, connect), (ToServer, connect), (ToClient, refusal), (ToClient, "HTTP/1.1 200 OK\r\n\r\n")]);
+    assert_eq!(progress, Progress::Tunnel { consumed: 19 });
+    let found: Vec<_> = session.exchanges().iter().map(|e| (e.status.unwrap(), e.body_bytes, e.request)).collect();
+    assert_eq!(found, [(407, 2, Some(at(1))), (200, 0, Some(at(2)))]);
+    assert_eq!(session.exchanges()[0].header("proxy-authenticate"), Some("Basic realm=\"x\""));
+}
+
+#[test]
+fn answers_without_a_seen_request_stand_alone() {
+    let (session, _) =
+        play(&[(ToClient, "HTTP/1.1 302 Found\r\nLocation: http://portal.test/\r\nContent-Length: 0\r\n\r\n")]);
+    let exchange = &session.exchanges()[0];
+    assert_eq!(
+        (exchange.method.as_str(), exchange.url.as_str(), exchange.request, exchange.status),
+        ("", "", None, Some(302))
+    );
+    assert!(exchange.complete);
+}
+
+#[test]
+fn holes_inside_bodies_are_tolerated() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab";
+    let next = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let (mut session, _) = play(&[(ToServer, GET), (ToServer, GET), (ToClient, head)]);
+    session.gap(ToClient, at(4), 8);
+    session.data(ToClient, at(5), next.as_bytes());
+    let found: Vec<_> = session
+        .exchanges()
+        .iter()
+        .map(|e| (e.status, e.body_bytes, e.complete, e.body_sha256, e.error.is_some()))
+        .collect();
+    assert_eq!(found, [(Some(200), 10, false, None, false), (Some(404), 0, true, sha256(b""), false)]);
+}
+
+#[test]
+fn a_hole_that_hides_the_end_of_a_body_or_a_head_stops_it() {
+    for (answer, bytes) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab", 9),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nab", 3),
+        ("HTTP/1.1 200 OK\r\nContent-", 3),
+        ("", 3),
+    ] {
+        let (mut session, _) = play(&[(ToServer, GET), (ToClient, answer)]);
+        session.gap(ToClient, at(4), bytes);
+        session.data(ToClient, at(5), b"HTTP/1.1 404 Not Found\r\n\r\n");
+        let [exchange] = session.exchanges() else { panic!("{answer}") };
+        assert!(exchange.error.as_ref().is_some_and(|error| error.contains("hole")) && !exchange.complete, "{answer}");
+    }
+}
+
+#[test]
+fn other_protocols_are_foreign() {
+    for bytes in
+        [b"\x16\x03\x01\x02".as_slice(), b"PRI * HTTP/2.0\r\n\r\n", b"SSH-2.0-x\r\n", b"GARBAGE / HTTP/1.1\r\n\r\n"]
+    {
+        assert_eq!(session().data(ToServer, at(1), bytes), Progress::Foreign, "{bytes:?}");
+        assert_eq!(session().data(ToClient, at(1), bytes), Progress::Foreign, "{bytes:?}");
+    }
+}
+
+#[test]
+fn what_is_no_answer_to_a_request_is_quoted_as_go_does() {
+    let mut session = session();
+    session.data(ToServer, at(1), b"CONNECT a:443 HTTP/1.1\r\n\r\n");
+    assert_eq!(session.data(ToClient, at(2), b"\x05\xff"), Progress::Continues);
+    session.data(ToClient, at(3), b"HTTP/1.1 200 OK\r\n\r\n");
+    let [exchange] = session.exchanges() else { panic!() };
+    assert_eq!(exchange.error.as_deref(), Some("malformed HTTP response \"\\x05\\xff\""));
+    assert_eq!(
+        (exchange.response, exchange.status, exchange.body_head.as_slice()),
+        (Some(at(2)), None, b"\x05\xff".as_slice())
+    );
+}
+
+#[test]
+fn heads_and_exchanges_are_bounded() {
+    let mut session = session();
+    session.data(ToServer, at(1), GET.as_bytes());
+    session.data(ToClient, at(2), b"HTTP/1.1 200 OK\r\nX: ");
+    for _ in 0..100 {
+        session.data(ToClient, at(3), &[b'x'; 1_000]);
+    }
+    assert_eq!(session.exchanges()[0].error.as_deref(), Some("the head of the answer is too long"));
+    assert!(session.responses.head.capacity() == 0 && session.exchanges()[0].body_head.len() <= MAX_BODY_HEAD);
+
+    let mut session = Session::new(session.setting);
+    for _ in 0..MAX_EXCHANGES + 10 {
+        session.data(ToServer, at(1), b"GET / HTTP/1.1\r\n\r\n");
+    }
+    assert_eq!((session.exchanges().len(), session.waiting.len()), (MAX_EXCHANGES, MAX_EXCHANGES));
+    assert_eq!(session.requests.state, State::Stopped);
+}
+
+#[test]
+fn switching_protocols_is_the_end_of_http() {
+    let (session, progress) =
+        play(&[(ToServer, GET), (ToClient, "HTTP/1.1 101 Switching Protocols\r\n\r\n\x01\x02"), (ToServer, "\x05")]);
+    assert_eq!((progress, session.exchanges().len(), session.exchanges()[0].complete), (Progress::Continues, 1, true));
+    assert_eq!(session.exchanges()[0].error, None);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(pieces in proptest::collection::vec((any::<bool>(), 0_usize..8, proptest::collection::vec(any::<u8>(), 0..20), 0_u64..40), 0..30)) {
+        let words = [GET, "HTTP/1.1 200 OK\r\n", "Content-Length: 7\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n", "0\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\n\r\n", ""];
+        let mut session = session();
+        for (up, word, noise, hole) in pieces {
+            let direction = if up { ToServer } else { ToClient };
+            let bytes = [words[word].as_bytes(), if hole % 3 == 0 { noise.as_slice() } else { &[] }].concat();
+            if hole == 1 {
+                session.gap(direction, at(1), 2);
+            }
+            if let Progress::Tunnel { consumed } = session.data(direction, at(1), &bytes) {
+                prop_assert!(consumed <= bytes.len());
+            }
+        }
+        session.closed(ToClient, at(2));
+        session.take_early();
+        session.finish();
+    }
+}
