@@ -1,0 +1,235 @@
+"""Records the cases that are named (all without a name): see tests/lab/README.md."""
+
+import collections
+import datetime
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+import world
+from lab import HERE, WORK, Lab, goroot, sh, until
+
+CAPTURES = HERE.parents[1] / "captures"
+LIMIT = 100 * 1024
+GO_VERSION = "1.27.3"
+
+
+def cases():
+    """All cases by family/name, in the order of the files."""
+    found = {}
+    for file in sorted((HERE / "cases").glob("*.toml")):
+        for name, case in tomllib.loads(file.read_text()).items():
+            found[f"{file.stem}/{name}"] = case
+    return found
+
+
+def build_server():
+    environment = {**os.environ, "GOCACHE": str(WORK / "gocache"), "GOENV": "off", "GOTOOLCHAIN": "local",
+                   "GOTELEMETRY": "off", "GOPROXY": "off", "GOFLAGS": ""}
+    sh(goroot(GO_VERSION) / "bin" / "go", "build", "-o", WORK / "server", ".", cwd=HERE / "server", env=environment)
+
+
+def go_environment(case, folder):
+    root = goroot(case["go"])
+    environment = {
+        "CGO_ENABLED": "0",
+        "GOCACHE": f"{folder}/gocache",
+        "GOENV": "off",
+        "GOFLAGS": "-modcacherw",
+        "GOMODCACHE": f"{folder}/modcache",
+        "GOPATH": f"{folder}/gopath",
+        "GOPROXY": "https://proxy.golang.org,direct",
+        "GOROOT": str(root),
+        "GOSUMDB": "off",
+        "GOTELEMETRY": "off",
+        "GOTOOLCHAIN": "local",
+        "HOME": f"{folder}/home",
+        "LANG": "C",
+        "PATH": f"{root}/bin:/usr/bin:/bin",
+        "SSL_CERT_DIR": "/nonexistent",
+        "SSL_CERT_FILE": f"{folder}/root.pem",
+        "TMPDIR": str(folder),
+    }
+    if case.get("sumdb"):
+        environment["GOSUMDB"] = (folder / "sumdb.key").read_text()
+    return environment | case.get("env", {})
+
+
+def scrub(text, case, folder):
+    """Replaces the paths of this machine."""
+    return text.replace(str(goroot(case["go"])), "/usr/local/go").replace(str(folder), "/lab")
+
+
+def frames_in(capture):
+    """The packets of a pcap file that is perhaps still written to: the whole ones so far."""
+    data = capture.read_bytes() if capture.exists() else b""
+    at, frames = 24, []
+    while at + 16 <= len(data):
+        start, at = at + 16, at + 16 + struct.unpack_from("<I", data, at + 8)[0]
+        if at <= len(data):
+            frames.append(data[start:at])
+    return frames
+
+
+def numbers(frames, wanted):
+    """Where the wanted frames (hexadecimal) are among the frames, from 1 on as Wireshark counts; each is found once."""
+    left = collections.Counter(bytes.fromhex(frame) for frame in wanted)
+    found = []
+    for number, frame in enumerate(frames, 1):
+        if left[frame] > 0:
+            left[frame] -= 1
+            found.append(number)
+    return found
+
+
+def run_go(lab, case, folder):
+    """Runs the case's commands in the client; gives what go printed and its exit codes."""
+    project = folder / "project"
+    runs = case.get("runs", [{}])
+    said, codes = "", []
+    for number, extra in enumerate(runs, 1):
+        for fresh in (project, folder / "modcache"):
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir()
+        (project / "go.mod").write_text("module lab.example/project\n\ngo 1.21\n")
+        if "go_sum" in case:
+            (project / "go.sum").write_text("".join(f"{line}\n" for line in case["go_sum"]))
+        done = subprocess.run(
+            ["ip", "netns", "exec", lab.ns["client"], *case["command"].split()],
+            cwd=project, env=go_environment(case, folder) | extra, text=True, capture_output=True, timeout=120,
+        )
+        if len(runs) > 1:
+            settings = "".join(f"{key}={value} " for key, value in extra.items())
+            said += f"--- step {number}: {settings}{case['command']}\n"
+        said += done.stderr
+        codes.append(done.returncode)
+        lab.wait_for_quiet()
+    return said, codes
+
+
+def record(name, case):
+    case.setdefault("command", f"go get {world.MODULE}")
+    case.setdefault("go", GO_VERSION)
+    with tempfile.TemporaryDirectory(prefix="goprobe-lab-") as temporary:
+        folder = pathlib.Path(temporary)
+        for part in ("home", "gopath", "gocache"):
+            (folder / part).mkdir()
+        capture = folder / "capture.pcap"
+        asked = datetime.datetime.now(datetime.UTC)
+        with Lab(case, folder) as lab:
+            tcpdump = lab.start("client", ["tcpdump", "-U", "--immediate-mode", "-Z", "root", "-w", capture,
+                                           *case.get("tcpdump", ["-i", "c0"])], "listening on")
+            before = lab.ask_path("state")["client_frames"]
+            said, codes = run_go(lab, case, folder)
+            state = lab.ask_path("state")
+            # A filter records fewer frames; what goes over loopback makes more.
+            wanted = 1 if "tcpdump" in case else state["client_frames"] - before
+            if not until(lambda: len(frames_in(capture)) >= wanted, 3):
+                raise RuntimeError(f"{name}: {len(frames_in(capture))} frames recorded of {wanted}")
+            interference = lab.ask_path("interference")
+            tcpdump.send_signal(signal.SIGINT)
+            tcpdump.wait(5)
+        check(name, case, capture, said, codes)
+        frames = frames_in(capture)
+        touched = {kind: numbers(frames, packets) for kind, packets in interference.items()}
+        write(name, case, folder, scrub(said, case, folder), codes, asked, touched)
+    print(f"{name}: {len(frames)} frames, {capture_of(name).stat().st_size} bytes, go exited with {codes}", flush=True)
+
+
+def check(name, case, capture, said, codes):
+    """A recording that is not what its case says is not kept."""
+    wanted = case.get("exits", [1])
+    if codes != wanted:
+        raise RuntimeError(f"{name}: go exited with {codes}, not {wanted}: {said}")
+    if not re.search(case.get("says", ""), said):
+        raise RuntimeError(f"{name}: go did not say {case['says']!r}: {said}")
+    if capture.stat().st_size > LIMIT:
+        raise RuntimeError(f"{name}: {capture.stat().st_size} bytes are too many")
+
+
+def capture_of(name):
+    return CAPTURES / name / "capture.pcap"
+
+
+def write(name, case, folder, said, codes, asked, touched):
+    target = CAPTURES / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for file in ("capture.pcap", "root.pem"):
+        shutil.copyfile(folder / file, target / file)
+    if case.get("keys"):
+        shutil.copyfile(folder / "keys.log", target / "keys.log")
+    if "go_sum" in case:
+        shutil.copyfile(folder / "project" / "go.sum", target / "go.sum")
+    (target / "go.stderr").write_text(said)
+    (target / "go.exit").write_text("".join(f"{code}\n" for code in codes))
+    environment = go_environment(case, folder)
+    (target / "env.txt").write_text(scrub("".join(f"{k}={v}\n" for k, v in sorted(environment.items())), case, folder))
+    (target / "reference.json").write_text(json.dumps(reference(case, asked, environment["GOSUMDB"]), indent=1) + "\n")
+    (target / "case.toml").write_text(description(name, case, touched))
+
+
+def reference(case, asked, sumdb):
+    """What honest resolvers answer for the names of the case, in the form of `goprobe probe --save`."""
+    text = json.dumps(case) + "proxy.golang.org" + ("sum.golang.org" if sumdb != "off" else "")
+    names = {}
+    for host, addresses in world.answers().items():
+        if host in text:
+            four = [a for a in addresses if ":" not in a]
+            six = [a for a in addresses if ":" in a]
+            names[host] = {"rcode": "NOERROR", "CNAME": [], "A": four, "AAAA": six}
+    answers = {"schema": "goprobe-reference/1", "asked": asked.strftime("%Y-%m-%dT%H:%M:%SZ"), "names": names,
+               "ranges": world.RANGES}
+    return answers if sumdb == "off" else answers | {"sumdb_key": sumdb}
+
+
+def description(name, case, touched):
+    runs = ["".join(f"{k}={v} " for k, v in extra.items()) + case["command"] for extra in case.get("runs", [{}])]
+    fields = {
+        "title": case["title"],
+        "made_by": f"tests/lab/record {name}",
+        "go_version": "go" + case["go"],
+        "command": runs[0] if len(runs) == 1 else runs,
+        "network": " ".join(case["network"].split()),
+        "licence": "as the project",
+        "outcome": case["outcome"],
+        "expect": case.get("expect", []),
+        "forbid": case.get("forbid", []),
+        "expect_not_assessed": case.get("expect_not_assessed", []),
+        "injected_frames": touched["injected"],
+        "dropped_frames": touched["dropped"],
+        "scrubbed": "paths of the recording machine, replaced by /lab and /usr/local/go",
+    }
+    # JSON strings and lists of strings or numbers are TOML as well.
+    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in fields.items())
+
+
+def main():
+    known = cases()
+    wanted = sys.argv[1:] or list(known)
+    chosen = [name for name in known if any(name == w or name.startswith(w.rstrip("/") + "/") for w in wanted)]
+    unknown = [w for w in wanted if not any(name == w or name.startswith(w.rstrip("/") + "/") for name in known)]
+    if unknown:
+        sys.exit(f"no such case: {', '.join(unknown)}\nknown: {' '.join(known)}")
+    build_server()
+    failed = []
+    for name in chosen:
+        try:
+            record(name, known[name])
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            failed.append(name)
+            print(f"{name}: FAILED: {error} {getattr(error, 'stderr', '') or ''}", file=sys.stderr, flush=True)
+    if failed:
+        sys.exit(f"not recorded: {' '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+module lab/server
+
+go 1.25

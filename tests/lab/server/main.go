@@ -1,0 +1,95 @@
+// Command server plays the public services of the lab: module proxies over
+// TLS, each with the chain and the manners that its case asks for.
+//
+// It reads one JSON configuration from standard input, writes the root that
+// plays the public authorities, and prints "ready" once every listener is open.
+// Private keys live in its memory only.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"sync"
+)
+
+// config is what the recorder hands over for one case.
+type config struct {
+	// RootFile receives the certificate of the public root, in PEM.
+	RootFile string `json:"root_file"`
+	// KeysFile receives the TLS secrets in the NSS key log format, if it is set.
+	KeysFile string `json:"keys_file"`
+	// SumdbKeyFile receives the verifier key of the checksum database, as for GOSUMDB.
+	SumdbKeyFile string `json:"sumdb_key_file"`
+	Sites        []site `json:"sites"`
+}
+
+// site is one service at one or more addresses.
+type site struct {
+	Names  []string `json:"names"`
+	Listen []string `json:"listen"`
+	// TLS is the highest version spoken: "1.2", "1.3", or "none".
+	TLS string `json:"tls"`
+	// Chain says what the server sends, see chainFor.
+	Chain string `json:"chain"`
+	// Sumdb makes a module proxy mirror the checksum database.
+	Sumdb bool `json:"sumdb"`
+	// Manners says what happens to a connection, see handlerFor.
+	Manners string `json:"manners"`
+}
+
+func main() {
+	log.SetFlags(0)
+	var c config
+	if err := json.NewDecoder(os.Stdin).Decode(&c); err != nil {
+		log.Fatalf("configuration: %v", err)
+	}
+	authorities, err := newAuthorities()
+	if err != nil {
+		log.Fatalf("authorities: %v", err)
+	}
+	if err := os.WriteFile(c.RootFile, authorities.public.pem(), 0o644); err != nil {
+		log.Fatal(err)
+	}
+
+	database, err := newSumdb()
+	if err != nil {
+		log.Fatalf("checksum database: %v", err)
+	}
+	if err := os.WriteFile(c.SumdbKeyFile, []byte(database.verifierKey()), 0o644); err != nil {
+		log.Fatal(err)
+	}
+
+	var keys io.Writer
+	if c.KeysFile != "" {
+		file, err := os.Create(c.KeysFile)
+		if err != nil {
+			log.Fatal(err)
+		}
+		keys = file
+	}
+
+	var serving sync.WaitGroup
+	for _, s := range c.Sites {
+		for _, address := range s.Listen {
+			listener, err := net.Listen("tcp", address)
+			if err != nil {
+				log.Fatal(err)
+			}
+			handle, err := handlerFor(s, authorities, database, keys)
+			if err != nil {
+				log.Fatalf("%s: %v", address, err)
+			}
+			serving.Go(func() {
+				if err := handle(listener); err != nil {
+					log.Printf("%s: %v", address, err)
+				}
+			})
+		}
+	}
+	fmt.Println("ready")
+	serving.Wait()
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// httpManners are the ways in which a module proxy answers its requests.
+var httpManners = map[string]http.HandlerFunc{
+	"modules":      serveModules,
+	"empty":        serveNothing,
+	"forbidden":    refuse(http.StatusForbidden, "this repository needs a token"),
+	"rate-limited": refuse(http.StatusTooManyRequests, "too many requests"),
+	"server-error": refuse(http.StatusBadGateway, "upstream connect error"),
+	"block-page":   page(http.StatusForbidden, "Access to this web site was blocked by your organization. Category: Software downloads."),
+	"html":         page(http.StatusOK, "Welcome to the artifact repository. Please sign in."),
+	"portal": func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://login.portal.example/hotspot?continue="+url.QueryEscape(r.URL.String()), http.StatusFound)
+	},
+	"truncated-zip": serveTruncatedZip,
+	"stream-error":  abortZip,
+	"tampered-zip":  serveTamperedZip,
+}
+
+// The one module of the lab, served in the protocol of `go help goproxy`.
+const (
+	modulePath    = "example.com/lab/greeting"
+	moduleVersion = "v1.0.0"
+	moduleFile    = "module " + modulePath + "\n\ngo 1.21\n"
+	moduleInfo    = `{"Version":"` + moduleVersion + `","Time":"2026-01-02T03:04:05Z"}`
+	moduleSource  = "// Package greeting greets.\npackage greeting\n\n// Text is the greeting.\nconst Text = \"hello\"\n"
+)
+
+func serveModules(w http.ResponseWriter, r *http.Request) {
+	rest, ours := strings.CutPrefix(r.URL.Path, "/"+modulePath+"/@v/")
+	if !ours {
+		serveNothing(w, r)
+		return
+	}
+	switch rest {
+	case "list":
+		answer(w, "text/plain; charset=utf-8", []byte(moduleVersion+"\n"))
+	case moduleVersion + ".info":
+		answer(w, "application/json", []byte(moduleInfo))
+	case moduleVersion + ".mod":
+		answer(w, "text/plain; charset=utf-8", []byte(moduleFile))
+	case moduleVersion + ".zip":
+		body, err := moduleZip(moduleSource)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer(w, "application/zip", body)
+	default:
+		serveNothing(w, r)
+	}
+}
+
+func serveNothing(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "not found", http.StatusNotFound)
+}
+
+func answer(w http.ResponseWriter, contentType string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	// A failed write shows in the recording.
+	_, _ = w.Write(body)
+}
+
+// serveTruncatedZip promises the whole zip and closes after half of it.
+func serveTruncatedZip(w http.ResponseWriter, r *http.Request) {
+	if body := zipAskedFor(r, moduleSource); body != nil {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body[:len(body)/2])
+		return
+	}
+	serveModules(w, r)
+}
+
+// abortZip ends the zip's stream with an error: RST_STREAM in HTTP/2.
+func abortZip(w http.ResponseWriter, r *http.Request) {
+	if body := zipAskedFor(r, moduleSource); body != nil {
+		_, _ = w.Write(body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	serveModules(w, r)
+}
+
+// serveTamperedZip serves a sound zip with another content.
+func serveTamperedZip(w http.ResponseWriter, r *http.Request) {
+	if body := zipAskedFor(r, moduleSource+"\nfunc init() { println(Text) }\n"); body != nil {
+		answer(w, "application/zip", body)
+		return
+	}
+	serveModules(w, r)
+}
+
+// zipAskedFor is the module's zip if the request is for it, else nil.
+func zipAskedFor(r *http.Request, source string) []byte {
+	if r.URL.Path != "/"+modulePath+"/@v/"+moduleVersion+".zip" {
+		return nil
+	}
+	body, err := moduleZip(source)
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+func refuse(status int, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, text, status) }
+}
+
+func page(status int, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte("<!DOCTYPE html>\n<html><head><title>Notice</title></head><body><h1>Notice</h1><p>" + text + "</p></body></html>\n"))
+	}
+}
+
+func moduleZip(source string) ([]byte, error) {
+	var buffer bytes.Buffer
+	archive := zip.NewWriter(&buffer)
+	prefix := modulePath + "@" + moduleVersion + "/"
+	for _, file := range []struct{ name, text string }{
+		{"go.mod", moduleFile},
+		{"greeting.go", source},
+	} {
+		w, err := archive.Create(prefix + file.name)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := w.Write([]byte(file.text)); err != nil {
+			return nil, err
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return nil, err
+	}
+	return buffer.Bytes(), nil
+}
