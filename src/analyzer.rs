@@ -102,6 +102,7 @@ impl<'r> Analyzer<'r> {
         self.health.damage = damage;
         self.health.damaged = damaged;
         self.health.duplicates += dns.duplicates;
+        self.health.cut_messages.extend(dns.cut.into_iter().take(PLACES));
         self.health.first_duplicate = self.health.first_duplicate.into_iter().chain(dns.first_duplicate).min();
         self.health.not_kept += dns.not_kept;
         self.connections.sort_by_key(|connection| connection.flow);

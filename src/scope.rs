@@ -23,9 +23,9 @@ impl Scope {
     pub fn new(reference: &Reference, go: &GoRun, all: bool) -> Self {
         let named: BTreeSet<String> = go.hosts().into_iter().collect();
         let mut scope = Self { named, tied: BTreeMap::new(), all };
-        for (name, addresses) in reference.honest_addresses() {
-            if scope.judges(reference, &name) {
-                addresses.into_iter().for_each(|address| scope.tie(address, &name));
+        for (name, honest) in &reference.honest().names {
+            if scope.judges(reference, name) {
+                honest.addresses().for_each(|address| scope.tie(address, name));
             }
         }
         for (address, host) in go.addresses() {
@@ -37,7 +37,7 @@ impl Scope {
     /// Whether go asks for that name.
     #[must_use]
     pub fn judges(&self, reference: &Reference, name: &str) -> bool {
-        self.all || self.named.contains(name) || reference.host(name).is_some()
+        self.all || self.named.contains(name) || reference.is_go_host(name)
     }
 
     /// The name itself, or the judged name that a search suffix was added to (resolv.conf(5), `search`).
@@ -47,7 +47,7 @@ impl Scope {
             return Some(name);
         }
         name.match_indices('.').map(|(dot, _)| name.split_at(dot).0).filter(|base| base.contains('.')).rfind(|base| {
-            self.named.contains(*base) || reference.host(base).is_some_and(|host| host.is_exact())
+            self.named.contains(*base) || reference.host(base).is_some_and(|host| host.judged && !host.name.starts_with("*."))
         })
     }
 
@@ -56,17 +56,20 @@ impl Scope {
     }
 
     /// Marks what of a case is go's and names the connections.
-    pub(crate) fn mark(mut self, case: &mut Case, reference: &Reference) {
+    pub(crate) fn mark(&self, case: &mut Case, reference: &Reference) {
+        let mut tied = self.tied.clone();
         for lookup in &mut case.lookups {
             if let Some(base) = self.base_name(reference, &lookup.name).map(str::to_owned) {
                 lookup.relevance = Relevance::Go;
                 let addresses: Vec<IpAddr> = lookup.answers.iter().flat_map(|answer| answer.addresses()).collect();
-                addresses.into_iter().for_each(|address| self.tie(address, &base));
+                for address in addresses {
+                    tied.entry(address).or_default().insert(base.clone());
+                }
             }
         }
         let by_client = resolved(&case.lookups);
         for connection in &mut case.connections {
-            name(connection, &self.tied, &by_client);
+            name(connection, &tied, &by_client);
         }
         for handshake in &case.handshakes {
             let Ok(index) = case.connections.binary_search_by_key(&handshake.flow, |connection| connection.flow) else {

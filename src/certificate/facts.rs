@@ -86,6 +86,18 @@ impl Certificate {
         self.facts.as_ref().ok()
     }
 
+    /// Whether a leaf covers a host, as Go's `VerifyHostname` judges.
+    #[must_use]
+    pub fn covers(&self, host: &str) -> bool {
+        self.facts().is_some_and(|facts| facts.extensions.names.iter().any(|name| super::covers(name, host)))
+    }
+
+    /// The names that a leaf is for.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.facts().map(|facts| facts.extensions.names.iter().map(ToString::to_string).collect()).unwrap_or_default()
+    }
+
     /// The subject's Name as DER; empty where it could not be read.
     #[must_use]
     pub fn subject_der(&self) -> &[u8] {

@@ -365,7 +365,7 @@ fn missing(chain: &[&Certificate], steps: &[Step<'_>], at: Timestamp) -> Vec<Mis
                 Node::Root(_) => None,
             };
             MissingIntermediate {
-                name: known.name.to_owned(),
+                name: known.name(),
                 ca_issuers: below.and_then(|below| below.extensions.ca_issuers.first().cloned()),
                 sha256: known.sha256,
                 valid: valid(&known, at),

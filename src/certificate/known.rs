@@ -1,6 +1,6 @@
 //! Intermediate certificates that are known though they were not sent.
 
-use super::der;
+use super::{der, name};
 use super::facts::Certificate;
 use crate::types::Timestamp;
 
@@ -19,8 +19,6 @@ pub struct Known<'a> {
     pub not_before: Timestamp,
     /// Until when it is valid.
     pub not_after: Timestamp,
-    /// What to call it: its subject as an RFC 4514 string.
-    pub name: &'a str,
     /// SHA-256 of its DER, where known.
     pub sha256: Option<[u8; 32]>,
     /// The certificate, where it was seen on the wire: then its signature is checked. `None` for an entry of a
@@ -29,6 +27,12 @@ pub struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
+    /// What to call it: its subject as an RFC 4514 string.
+    #[must_use]
+    pub fn name(&self) -> String {
+        der::content(self.subject_der).map(|content| name::read(content).text).unwrap_or_default()
+    }
+
     /// A certificate that was seen elsewhere. `None` unless it is an authority whose fields could be read.
     #[must_use]
     pub fn seen(certificate: &'a Certificate) -> Option<Self> {
@@ -42,7 +46,6 @@ impl<'a> Known<'a> {
             key_id: facts.extensions.subject_key_id.as_deref(),
             not_before: facts.not_before?.timestamp(),
             not_after: facts.not_after?.timestamp(),
-            name: facts.subject.as_deref()?,
             sha256: Some(certificate.sha256),
             certificate: Some(certificate),
         })

@@ -293,7 +293,7 @@ impl<'a> Search<'a> {
             Node::Sent(place) => {
                 self.chain.get(place).and_then(|sent| sent.facts()?.subject.clone()).unwrap_or_default()
             }
-            Node::Known(known) => known.name.to_owned(),
+            Node::Known(known) => known.name(),
             Node::Root(root) => root.name(),
         }
     }

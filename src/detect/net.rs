@@ -228,8 +228,8 @@ fn in_ipv6(case: &Case, finding: Finding, server: SocketAddr, group: &[&Connecti
 fn blocked_locally(case: &Case, reference: &Reference, groups: &BTreeMap<SocketAddr, Vec<&Connection>>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     for error in case.go.errors() {
-        let denied = matches!(error.root_kind(), GoErrorKind::PermissionDenied);
-        let no_route = matches!(error.root_kind(), GoErrorKind::NetworkUnreachable | GoErrorKind::NoRoute);
+        let denied = matches!(error.kind.innermost(), GoErrorKind::PermissionDenied);
+        let no_route = matches!(error.kind.innermost(), GoErrorKind::NetworkUnreachable | GoErrorKind::NoRoute);
         if !denied && !no_route {
             continue;
         }

@@ -21,18 +21,6 @@ pub struct GoRun {
     pub version: Option<GoVersion>,
 }
 
-impl GoError {
-    /// The cause itself, even where a proxy or DNS over TCP stands around it.
-    #[must_use]
-    pub fn root_kind(&self) -> &GoErrorKind {
-        let mut kind = &self.kind;
-        while let GoErrorKind::ProxyConnect(inner) | GoErrorKind::DnsOverTcp(inner) = kind {
-            kind = inner;
-        }
-        kind
-    }
-}
-
 impl GoRun {
     /// The errors it printed, in their order.
     #[must_use]
@@ -127,7 +115,7 @@ impl GoRun {
     pub fn failed_on(&self, name: &str) -> bool {
         self.errors().iter().any(|error| {
             (error.host.as_deref() == Some(name) || error.lookup.as_deref() == Some(name))
-                && matches!(error.root_kind(), GoErrorKind::NoSuchHost | GoErrorKind::GitError(_))
+                && matches!(error.kind.innermost(), GoErrorKind::NoSuchHost | GoErrorKind::GitError(_))
         })
     }
 
@@ -136,14 +124,14 @@ impl GoRun {
     pub fn has_dns_timeout(&self, name: &str) -> bool {
         self.errors().iter().any(|error| {
             (error.host.as_deref() == Some(name) || error.lookup.as_deref() == Some(name))
-                && matches!(error.root_kind(), GoErrorKind::DnsTimeout)
+                && matches!(error.kind.innermost(), GoErrorKind::DnsTimeout)
         })
     }
 
     /// The names that, by its own words, the certificate shown for `wanted` is for.
     #[must_use]
     pub fn name_mismatch_of(&self, wanted: &str) -> Option<String> {
-        self.errors().iter().find_map(|error| match error.root_kind() {
+        self.errors().iter().find_map(|error| match error.kind.innermost() {
             GoErrorKind::NameMismatch { valid_for, wanted: name } if name.eq_ignore_ascii_case(wanted) => {
                 Some(if valid_for.is_empty() { "other names".to_owned() } else { valid_for.join(", ") })
             }

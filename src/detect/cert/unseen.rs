@@ -66,7 +66,7 @@ fn hint(veil: Veil) -> String {
 fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Option<Finding> {
     let host = called(&subject);
     let said = case.go.errors().iter().find(|error| {
-        error.root_kind().is_certificate() && (error.host.is_none() || error.host == subject.host)
+        error.kind.innermost().is_certificate() && (error.host.is_none() || error.host == subject.host)
     });
     let named = said.and_then(|error| by_words(error, &host));
     let first = rejections.first()?;
@@ -112,7 +112,7 @@ fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Opti
 #[expect(clippy::type_complexity, reason = "four parts of one sentence, used once")]
 fn by_words(error: &GoError, host: &str) -> Option<(Code, Fault, String, Vec<&'static str>)> {
     let unseen = "the chain itself cannot be seen";
-    Some(match error.root_kind() {
+    Some(match error.kind.innermost() {
         GoErrorKind::UnknownAuthority { .. } => (
             Code::CertUnknownAuthority,
             Fault::Unknown,

@@ -30,7 +30,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
     let honest = reference.honest_name(name.name);
     let exists = honest.is_some_and(|honest| honest.addresses().next().is_some());
     let denied_by_honest = honest.is_some_and(|honest| honest.is_conclusive() && honest.addresses().next().is_none());
-    let known = reference.host(name.name).is_some_and(|host| host.is_exact());
+    let known = reference.host(name.name).is_some_and(|host| host.judged && !host.name.starts_with("*."));
     let no_authority = denials.iter().all(|answer| {
         !answer.records.iter().any(|record| record.section == Section::Authority && record.record_type == RecordType::SOA)
     });

@@ -169,10 +169,10 @@ fn bogon(reference: &Reference, name: &Name<'_>, address: IpAddr, special: Speci
     let public = reference.host(name.name).is_some()
         || reference.honest_name(name.name).is_some_and(|honest| honest.addresses().any(|ip| reference.special(ip).is_none()));
     // A private name may well have a private address (split horizon), and a local tunnel hands out fake ones that work.
-    if !public || special.is_translated() {
+    if !public {
         return None;
     }
-    if special.is_fake_ip() {
+    if special == Special::Benchmarking {
         return unexpected(reference, name, address, identity);
     }
     if let Identity::Confirmed(_) = identity {
@@ -180,7 +180,7 @@ fn bogon(reference: &Reference, name: &Name<'_>, address: IpAddr, special: Speci
     }
     let exists = reference.honest_name(name.name).is_some_and(|honest| honest.addresses().next().is_some());
     let confidence = if exists { Confidence::Proven } else { Confidence::Strong };
-    let summary = format!("{} is a public name, but was answered with {address} ({}).", name.name, special.name());
+    let summary = format!("{} is a public name, but was answered with {address} ({}).", name.name, special.describe());
     let finding = Finding::new(
         Code::DnsBogonAnswer,
         Fault::Interference,
@@ -206,7 +206,7 @@ fn bogon(reference: &Reference, name: &Name<'_>, address: IpAddr, special: Speci
 
 /// Outside the operator's known ranges, and nothing else wrong.
 fn unexpected(reference: &Reference, name: &Name<'_>, address: IpAddr, identity: &Identity) -> Option<Finding> {
-    let fake = reference.special(address).is_some_and(Special::is_fake_ip);
+    let fake = reference.special(address) == Some(Special::Benchmarking);
     if reference.in_operator_ranges(name.name, address) != Some(false) && !fake {
         return None;
     }
@@ -233,7 +233,7 @@ fn unexpected(reference: &Reference, name: &Name<'_>, address: IpAddr, identity:
 
 /// Judged names of other operators that this client was given the same address for.
 fn unrelated_names(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -> Vec<String> {
-    let operator = |name: &str| reference.host(name).map(|host| host.operator().to_owned());
+    let operator = |name: &str| reference.host(name).map(|host| host.operator.clone());
     let mut others: Vec<String> = case
         .lookups
         .iter()

@@ -53,7 +53,7 @@ fn no_resolver(case: &Case, names: &Names<'_>) -> Option<Finding> {
         }
         return Some(finding);
     }
-    let refused = case.go.errors().iter().find(|error| matches!(error.root_kind(), GoErrorKind::DnsRefused))?;
+    let refused = case.go.errors().iter().find(|error| matches!(error.kind.innermost(), GoErrorKind::DnsRefused))?;
     let resolver: SocketAddr = refused.resolver?;
     // A question in the recording would show what became of it.
     if answered || case.lookups.iter().any(|lookup| lookup.resolver == resolver) {
@@ -103,7 +103,7 @@ fn impostor(case: &Case, reference: &Reference, resolver: SocketAddr, lookups: &
         }
         (
             1 + usize::from(near),
-            format!("answers of {} come with IP TTL {ttl}, from {hops} hops away, where none of its servers is", public.name()),
+            format!("answers of {} come with IP TTL {ttl}, from {hops} hops away, where none of its servers is", public.title),
         )
     };
     let first = lookups.iter().find_map(|lookup| lookup.answers.first())?;

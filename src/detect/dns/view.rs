@@ -55,7 +55,7 @@ impl<'c> Names<'c> {
         let mut names: BTreeMap<(&str, IpAddr), Vec<&Lookup>> = BTreeMap::new();
         for lookup in case.lookups.iter().filter(|lookup| lookup.relevance == Relevance::Go) {
             // A name with a search suffix is the resolver's own idea; its denial is no failure (resolv.conf(5)).
-            if reference.host(&lookup.name).is_some() || case.go.names_host(&lookup.name) {
+            if reference.is_go_host(&lookup.name) || case.go.names_host(&lookup.name) {
                 names.entry((&lookup.name, lookup.client.ip())).or_default().push(lookup);
             }
         }

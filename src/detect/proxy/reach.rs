@@ -177,9 +177,9 @@ fn mismatch(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
         }
     }
     let said = case.go.errors().iter().find(|error| {
-        matches!(error.root_kind(), GoErrorKind::MalformedHttp { .. } | GoErrorKind::SocksError { .. })
+        matches!(error.kind.innermost(), GoErrorKind::MalformedHttp { .. } | GoErrorKind::SocksError { .. })
             && !proxy.connections.is_empty()
-            && matches!(error.root_kind(), GoErrorKind::MalformedHttp { .. })
+            && matches!(error.kind.innermost(), GoErrorKind::MalformedHttp { .. })
     });
     if let (None, Some(error)) = (what, said) {
         what = Some(("HTTP", "it answers in another protocol", "socks5"));
