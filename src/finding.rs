@@ -1,6 +1,7 @@
 //! What is concluded: codes, how bad, how sure, and the evidence that every finding must cite.
 
 mod code;
+pub mod explain;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -214,6 +215,8 @@ pub struct Finding {
     pub remedy: Vec<Remedy>,
     /// RFC sections, Go source files.
     pub references: Vec<&'static str>,
+    /// Its subject is judged only because a `ClientHello` looks like Go's: it never becomes the verdict's cause.
+    pub bystander: bool,
 }
 
 impl Finding {
@@ -242,6 +245,7 @@ impl Finding {
             go_error: None,
             remedy: Vec::new(),
             references: Vec::new(),
+            bystander: false,
         }
     }
 
@@ -329,6 +333,13 @@ impl Finding {
     #[must_use]
     pub fn with_remedy(mut self, text: impl Into<String>, command: Option<&str>) -> Self {
         self.remedy.push(Remedy { text: text.into(), command: command.map(str::to_owned) });
+        self
+    }
+
+    /// Marks it as one about a Go program that need not be the go command.
+    #[must_use]
+    pub const fn as_bystander(mut self) -> Self {
+        self.bystander = true;
         self
     }
 

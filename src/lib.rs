@@ -6,11 +6,14 @@
 //! writes it down. ARCHITECTURE.md has the map.
 
 pub mod certificate;
+pub mod cli;
+pub mod diagnosis;
 pub mod finding;
 pub mod flow;
 pub mod go;
 pub mod observation;
 pub mod packet;
 pub mod reference;
+pub mod report;
 pub mod source;
 pub mod types;
