@@ -49,5 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn unbuilt(name: &str, _: &Unbuilt) -> anyhow::Result<Exit> {
     let version = env!("CARGO_PKG_VERSION");
-    Err(anyhow!("goprobe {version} does not have `{name}` yet; `goprobe analyze` reads what tcpdump or Wireshark recorded"))
+    Err(anyhow!(
+        "goprobe {version} does not have `{name}` yet; `goprobe analyze` reads what tcpdump or Wireshark recorded"
+    ))
 }

@@ -16,8 +16,8 @@ mod words;
 pub(crate) mod samples;
 
 pub use json::{
-    Capture, Confidence, Evidence, ExcludedAlternative, Finding, InputFile, Line, LogLine, OpenQuestion, Outcome, Remedy,
-    Report, Rules, Run, Severity, Subject, Time, Tool, Value, Verdict, Who, Why,
+    Capture, Confidence, Evidence, ExcludedAlternative, Finding, InputFile, Line, LogLine, OpenQuestion, Outcome,
+    Remedy, Report, Rules, Run, Severity, Subject, Time, Tool, Value, Verdict, Who, Why,
 };
 pub use markdown::markdown;
 pub use observations::{
@@ -25,6 +25,7 @@ pub use observations::{
     Observations, ResourceRecord,
 };
 pub use schema::schema;
+pub(crate) use text::paragraph;
 pub use text::{Style, text};
 
 use crate::finding::{Assessment, Code};

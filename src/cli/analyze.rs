@@ -187,7 +187,8 @@ mod tests {
     #[test]
     fn the_same_input_gives_the_same_bytes_but_for_the_clock() {
         let without_clock = || {
-            let mut document: serde_json::Value = serde_json::from_str(&shown("--format json --observations").0).unwrap();
+            let mut document: serde_json::Value =
+                serde_json::from_str(&shown("--format json --observations").0).unwrap();
             document["run"]["started"] = serde_json::Value::Null;
             document["run"]["finished"] = serde_json::Value::Null;
             document.to_string()

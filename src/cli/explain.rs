@@ -9,6 +9,7 @@ use super::output;
 use crate::diagnosis::Selector;
 use crate::finding::explain::{Explanation, explain};
 use crate::finding::{Code, Severity};
+use crate::report::{self, Style};
 
 pub(super) fn run(args: &Explain) -> anyhow::Result<Exit> {
     let codes = chosen(args)?;
@@ -38,9 +39,11 @@ fn chosen(args: &Explain) -> anyhow::Result<Vec<Code>> {
 /// The one code that has the same name in another family, or the text somewhere in its own.
 fn nearest(name: &str) -> Option<Code> {
     let wanted = name.rsplit('.').next().filter(|wanted| wanted.len() > 2)?;
-    Code::ALL.iter().copied().find(|code| code.name() == wanted).or_else(|| {
-        Code::ALL.iter().copied().find(|code| code.name().contains(wanted))
-    })
+    Code::ALL
+        .iter()
+        .copied()
+        .find(|code| code.name() == wanted)
+        .or_else(|| Code::ALL.iter().copied().find(|code| code.name().contains(wanted)))
 }
 
 fn document(codes: &[Code]) -> Value {
@@ -67,11 +70,11 @@ fn page(code: Code) -> String {
     let explanation: &Explanation = explain(code);
     let mut page = format!("{} ({})\n{}\n", code.id(), word(code.severity()), code.title());
     for (heading, text) in explanation.sections() {
-        page.push_str(&format!("\n{heading}\n"));
+        page.push('\n');
+        page.push_str(heading);
+        page.push('\n');
         for line in text.lines() {
-            page.push_str(&format!("  {line}"));
-            page.truncate(page.trim_end_matches(' ').len());
-            page.push('\n');
+            page.push_str(&report::paragraph("  ", line, Style::default()));
         }
     }
     page
@@ -104,7 +107,9 @@ mod tests {
         let document = document(&chosen(&asking(None, true)).unwrap());
         let codes = document["codes"].as_array().unwrap();
         assert_eq!(codes.len(), Code::ALL.len());
-        assert!(codes.iter().all(|code| code["explanation"]["what_to_do"].as_str().is_some_and(|text| !text.is_empty())));
+        assert!(
+            codes.iter().all(|code| code["explanation"]["what_to_do"].as_str().is_some_and(|text| !text.is_empty()))
+        );
     }
 
     #[test]

@@ -61,7 +61,8 @@ fn listed(listing: &Listing, format: PlainFormat) -> String {
             format!("{document:#}\n")
         }
         PlainFormat::Text => {
-            let row = |it: &Entry| format!("{:<18} {:<14} {:<40} {}  {}\n", it.file, it.kind, it.name, it.checked, it.source);
+            let row =
+                |it: &Entry| format!("{:<18} {:<14} {:<40} {}  {}\n", it.file, it.kind, it.name, it.checked, it.source);
             listing.entries.iter().map(row).collect()
         }
     }
@@ -85,7 +86,10 @@ mod tests {
     #[test]
     fn entries_show_their_source_and_age() {
         let text = listed(&sample(), PlainFormat::Text);
-        assert!(text.contains("proxy.golang.org") && text.contains("2026-11-22") && text.contains("Go source"), "{text}");
+        assert!(
+            text.contains("proxy.golang.org") && text.contains("2026-11-22") && text.contains("Go source"),
+            "{text}"
+        );
         let document: serde_json::Value = serde_json::from_str(&listed(&sample(), PlainFormat::Json)).unwrap();
         assert_eq!(document["entries"][0]["checked"], "2026-11-22");
     }

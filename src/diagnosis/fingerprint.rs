@@ -20,7 +20,8 @@ pub(super) fn of(finding: &Finding) -> String {
         .iter()
         .map(|part| format!("{}:{part},", part.len()))
         .collect();
-    let hex: String = digest(&SHA256, text.as_bytes()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String =
+        digest(&SHA256, text.as_bytes()).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("v1:{hex}")
 }
 

@@ -104,9 +104,8 @@ impl Overrides {
         let mut all = Assessment::default();
         for assessment in assessments {
             all.found.extend(assessment.found.into_iter().filter_map(|finding| self.keep(finding)));
-            all.not_assessed.extend(
-                assessment.not_assessed.into_iter().filter(|item| self.level(item.code) != Some(Level::Allow)),
-            );
+            all.not_assessed
+                .extend(assessment.not_assessed.into_iter().filter(|item| self.level(item.code) != Some(Level::Allow)));
         }
         all
     }

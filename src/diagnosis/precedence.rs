@@ -118,11 +118,7 @@ const TABLE: &[Line] = &[
         Scope::Place,
     ),
     // The network below TLS.
-    line(
-        &[C::NetBlockedLocally],
-        &[C::NetAddressBlackhole, C::NetUnreachable, C::TcpConnectionRefused],
-        Scope::Place,
-    ),
+    line(&[C::NetBlockedLocally], &[C::NetAddressBlackhole, C::NetUnreachable, C::TcpConnectionRefused], Scope::Place),
     line(&[C::NetIpv6Broken], &[C::NetAddressBlackhole, C::NetUnreachable, C::TcpConnectionRefused], Scope::OverIpv6),
     line(&[C::NetUnreachable], &[C::NetAddressBlackhole], Scope::Place),
     line(&[C::TcpRefusalInjected], &[C::TcpConnectionRefused], Scope::Place),
@@ -159,11 +155,7 @@ const TABLE: &[Line] = &[
         Scope::Place,
     ),
     line(&[C::NetMtuBlackhole], &[C::TcpStalled, C::TcpThrottled], Scope::Place),
-    over(
-        &[C::TlsNotTls],
-        &["http"],
-        Scope::Place,
-    ),
+    over(&[C::TlsNotTls], &["http"], Scope::Place),
     line(&[C::TlsNotTls], &[C::TcpDataInjected, C::TcpResetInjected], Scope::Place),
     Line {
         cause: Set::Families(&["net", "tcp", "tls"]),
@@ -418,7 +410,8 @@ mod tests {
     #[test]
     fn among_lies_about_a_name_the_most_specific_stands() {
         let injected = finding(C::DnsInjectedAnswer, HOST, FALSE);
-        for code in [C::DnsHijackedAnswer, C::DnsForgedNxdomain, C::DnsBogonAnswer, C::DnsTimeout, C::DnsUnexpectedRange]
+        for code in
+            [C::DnsHijackedAnswer, C::DnsForgedNxdomain, C::DnsBogonAnswer, C::DnsTimeout, C::DnsUnexpectedRange]
         {
             holds(&injected, &finding(code, HOST, FALSE));
         }

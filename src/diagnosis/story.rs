@@ -46,7 +46,13 @@ pub fn diagnose(assessments: Vec<Assessment>, circumstances: &Circumstances, ove
 /// A total order of findings that does not depend on who spoke first.
 fn by_content(one: &Finding, other: &Finding) -> std::cmp::Ordering {
     let key = |finding: &Finding| {
-        (finding.code, finding.subject.clone(), finding.class.clone(), Reverse(finding.confidence()), Reverse(finding.severity))
+        (
+            finding.code,
+            finding.subject.clone(),
+            finding.class.clone(),
+            Reverse(finding.confidence()),
+            Reverse(finding.severity),
+        )
     };
     key(one)
         .cmp(&key(other))
@@ -61,7 +67,9 @@ fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
     let mut merged: Vec<Finding> = Vec::with_capacity(found.len());
     for finding in found {
         match merged.last_mut() {
-            Some(last) if last.code == finding.code && last.subject == finding.subject && last.class == finding.class => {
+            Some(last)
+                if last.code == finding.code && last.subject == finding.subject && last.class == finding.class =>
+            {
                 finding.evidence().iter().cloned().for_each(|evidence: Evidence| last.cite(evidence));
                 last.severity = last.severity.max(finding.severity);
                 last.go_error = last.go_error.take().or(finding.go_error);
@@ -142,14 +150,20 @@ impl Circumstances {
     /// Whether the finding explains an error that go gave up with.
     fn died_of(&self, finding: &Finding) -> bool {
         let Some(text) = finding.go_error.as_deref().filter(|text| !text.is_empty()) else { return false };
-        self.failed() && (self.errors.is_empty() || self.errors.iter().any(|error| error.contains(text) || text.contains(error.as_str())))
+        self.failed()
+            && (self.errors.is_empty()
+                || self.errors.iter().any(|error| error.contains(text) || text.contains(error.as_str())))
     }
 }
 
 /// Sorted, once each, and without what was found after all.
 fn open_questions(mut items: Vec<NotAssessed>, ranked: &[Ranked]) -> Vec<NotAssessed> {
     items.retain(|item| {
-        !ranked.iter().any(|known| known.finding.code == item.code && known.finding.subject.host == item.subject.host)
+        let asked = &item.subject;
+        !ranked.iter().map(|known| &known.finding).any(|known| {
+            let same_address = asked.host.is_some() || asked.address == known.subject.address;
+            known.code == item.code && known.subject.host == asked.host && same_address
+        })
     });
     items.sort();
     items.dedup();
@@ -175,8 +189,13 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
         (Outcome::Inconclusive, "The go command failed, and the recording does not show why.")
     } else if circumstances.exit_status.is_none() && holes {
         (Outcome::Inconclusive, "Nothing wrong was found, but the recording does not show everything that matters.")
-    } else if ranked.iter().any(|ranked| ranked.finding.fault == Fault::Harmless && ranked.finding.severity >= crate::finding::Severity::Medium) {
-        (Outcome::Ok, "The downloads of the go command are not hindered, though something handles its traffic on the way.")
+    } else if ranked.iter().any(|ranked| {
+        ranked.finding.fault == Fault::Harmless && ranked.finding.severity >= crate::finding::Severity::Medium
+    }) {
+        (
+            Outcome::Ok,
+            "The downloads of the go command are not hindered, though something handles its traffic on the way.",
+        )
     } else {
         (Outcome::Ok, "The traffic of the go command was seen, and nothing that matters is wrong with it.")
     };
@@ -234,12 +253,8 @@ pub(crate) mod tests {
             _ => Fault::Client,
         };
         let fault = if code.severity() < Severity::Medium { Fault::Harmless } else { fault };
-        let subject = Subject {
-            host: Some(host.to_owned()),
-            address: address.parse().ok(),
-            port: Some(443),
-            module: None,
-        };
+        let subject =
+            Subject { host: Some(host.to_owned()), address: address.parse().ok(), port: Some(443), module: None };
         let evidence = Evidence::frame("packet", moment(1), "");
         Finding::new(code, fault, Confidence::Strong, subject, evidence, code.title())
     }

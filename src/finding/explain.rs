@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn no_explanation_gives_advice_that_switches_protection_off_first() {
         for code in Code::ALL {
-            let advice = explain(*code).sections().find(|(heading, _)| *heading == "What to do").map_or("", |(_, text)| text);
+            let advice =
+                explain(*code).sections().find(|(heading, _)| *heading == "What to do").map_or("", |(_, text)| text);
             for risky in ["GOSUMDB=off", "GOINSECURE=", "GONOSUMCHECK"] {
                 assert!(!advice.starts_with(risky) && !advice.contains(&format!("Set `{risky}")), "{}", code.id());
             }

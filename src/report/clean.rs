@@ -68,9 +68,9 @@ fn split_token(text: &str) -> (&str, &str) {
 
 /// Where the name of a header that carries credentials ends, if `text` begins with one.
 fn credentials_header(text: &str) -> Option<usize> {
-    ["authorization:", "proxy-authorization:", "cookie:", "set-cookie:"].into_iter().find_map(|name| {
-        text.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name)).map(str::len)
-    })
+    ["authorization:", "proxy-authorization:", "cookie:", "set-cookie:"]
+        .into_iter()
+        .find_map(|name| text.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name)).map(str::len))
 }
 
 /// Appends a token with the user information taken out of it.

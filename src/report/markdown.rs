@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn hostile_text_forms_no_markup() {
         let page = markdown(&samples::hostile());
-        let outside: String = page.lines().filter(|line| !line.contains("**Go said:**") && !line.contains("**To do:**")).collect();
+        let outside: String =
+            page.lines().filter(|line| !line.contains("**Go said:**") && !line.contains("**To do:**")).collect();
         assert!(!outside.contains("<script>"), "{page}");
         assert!(!outside.contains("[x](y)") && !outside.contains("http://"), "{page}");
         assert!(!page.contains("hunter2"), "{page}");

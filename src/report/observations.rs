@@ -12,8 +12,8 @@ use crate::certificate::Certificate;
 use crate::diagnosis::Diagnosis;
 use crate::finding::Citation;
 use crate::observation::{
-    Alert, Answer, Case, Connection, DnsTransport, End, Exchange, Handshake, HttpProtocol, Lookup, Opening, Outcome, Record,
-    RecordData, Section, Sighting,
+    Alert, Answer, Case, Connection, DnsTransport, End, Exchange, Handshake, HttpProtocol, Lookup, Opening, Outcome,
+    Record, RecordData, Section, Sighting,
 };
 use crate::types::{Direction, FlowId, FrameNo, Moment};
 

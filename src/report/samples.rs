@@ -5,9 +5,9 @@ use crate::diagnosis::{Circumstances, Diagnosis, Overrides, diagnose};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, NotAssessed, Subject};
 use crate::go::GoRun;
 use crate::observation::{
-    Alert, AlertContent, Answer, Case, ClientHello, Connection, DnsTransport, End, Exchange, Handshake, Health, HttpProtocol,
-    IpMark, Lookup, Opening, Outcome, Query, Record, RecordData, RecordType, Recording, Relevance, Section, Segments,
-    ServerHello, Sighting, Veil,
+    Alert, AlertContent, Answer, Case, ClientHello, Connection, DnsTransport, End, Exchange, Handshake, Health,
+    HttpProtocol, IpMark, Lookup, Opening, Outcome, Query, Record, RecordData, RecordType, Recording, Relevance,
+    Section, Segments, ServerHello, Sighting, Veil,
 };
 use crate::types::{Both, Direction, FlowId, FrameNo, Moment, Span, Timestamp};
 
@@ -122,20 +122,14 @@ pub(crate) fn nothing() -> Report {
 }
 
 /// Every text that can come from outside carries an escape sequence, markup, a turned direction and a password.
-pub(crate) const HOSTILE: &str =
-    "\u{1b}]0;owned\u{7}\u{202e}<script>|`*_[x](y)\n# http://user:hunter2@squid:3128 Proxy-Authorization: Basic aHVudGVyMg==";
+pub(crate) const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{202e}<script>|`*_[x](y)\n# http://user:hunter2@squid:3128 Proxy-Authorization: Basic aHVudGVyMg==";
 
 pub(crate) fn hostile() -> Report {
     let mut finding = Finding::new(
         Code::HttpBlockPage,
         Fault::Interference,
         Confidence::Weak,
-        Subject {
-            host: Some(HOSTILE.to_owned()),
-            address: None,
-            port: None,
-            module: Some(HOSTILE.to_owned()),
-        },
+        Subject { host: Some(HOSTILE.to_owned()), address: None, port: None, module: Some(HOSTILE.to_owned()) },
         Evidence::frame("answer", at(1, 0), HOSTILE),
         HOSTILE,
     )

@@ -19,7 +19,8 @@ const PROOF: usize = 10;
 pub fn text(report: &Report, style: Style) -> String {
     let mut page = Page::new(style);
     headline(&mut page, report);
-    let (roots, others): (Vec<&Finding>, Vec<&Finding>) = report.findings.iter().partition(|finding| finding.root_cause);
+    let (roots, others): (Vec<&Finding>, Vec<&Finding>) =
+        report.findings.iter().partition(|finding| finding.root_cause);
     if let Some(cause) = roots.first() {
         explanation(&mut page, report, cause);
     }
@@ -29,6 +30,13 @@ pub fn text(report: &Report, style: Style) -> String {
     brief(&mut page, if roots.is_empty() { "Findings" } else { "Also found" }, &others, report);
     blind_spots(&mut page, report);
     footer(&mut page, report);
+    page.into_text()
+}
+
+/// A paragraph behind a lead, broken to the style's width; no text of a report, but in the same manner.
+pub(crate) fn paragraph(lead: &str, text: &str, style: Style) -> String {
+    let mut page = Page::new(style);
+    page.item(lead, Ink::Plain, text);
     page.into_text()
 }
 
@@ -51,7 +59,8 @@ fn headline(page: &mut Page, report: &Report) {
 }
 
 fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
-    let grade = format!("{} ({}, {})", cause.code, words::severity(cause.severity), words::confidence(cause.confidence));
+    let grade =
+        format!("{} ({}, {})", cause.code, words::severity(cause.severity), words::confidence(cause.confidence));
     page.item("Cause: ", Ink::Bold, &format!("{grade} at {}", words::place(&cause.subject)));
     page.item("       ", Ink::Plain, &cause.summary);
     if let Some(error) = &cause.go_error {
@@ -147,7 +156,11 @@ fn blind_spots(page: &mut Page, report: &Report) {
         if let Some(rest) = count.checked_sub(names.len()).filter(|rest| *rest > 0) {
             names.push(format!("{rest} more"));
         }
-        page.item("  Not judged: ", Ink::Plain, &format!("{} ({}). {}", names.join(", "), words::why(why), words::cure(why)));
+        page.item(
+            "  Not judged: ",
+            Ink::Plain,
+            &format!("{} ({}). {}", names.join(", "), words::why(why), words::cure(why)),
+        );
     }
 }
 
@@ -161,7 +174,11 @@ fn footer(page: &mut Page, report: &Report) {
         report.run.go_version.as_ref().map_or_else(String::new, |version| format!(", {version}"))
     );
     let files: Vec<&str> = report.run.inputs.iter().map(|input| input.path.as_str()).collect();
-    page.item("Recording: ", Ink::Faint, &format!("{}{}{figures}", files.join(", "), if files.is_empty() { "" } else { ": " }));
+    page.item(
+        "Recording: ",
+        Ink::Faint,
+        &format!("{}{}{figures}", files.join(", "), if files.is_empty() { "" } else { ": " }),
+    );
     if let (Some(cause), Some(fingerprint)) = (report.verdict.cause, &report.verdict.fingerprint) {
         page.item("More: ", Ink::Faint, &format!("goprobe explain {cause}   (fingerprint {fingerprint})"));
     }

@@ -168,9 +168,10 @@ mod tests {
         let report = samples::blocked();
         let filters_of = |items: &[Evidence]| filters(items, &report);
         assert_eq!(filters_of(&[frame(7, 0, Some(3))]), ["frame.number == 7", "tcp.stream eq 3"]);
-        assert_eq!(filters_of(&[frame(9, 0, Some(3)), frame(7, 0, Some(4)), frame(9, 0, None)]), [
-            "frame.number in {7, 9}"
-        ]);
+        assert_eq!(
+            filters_of(&[frame(9, 0, Some(3)), frame(7, 0, Some(4)), frame(9, 0, None)]),
+            ["frame.number in {7, 9}"]
+        );
         let log = Evidence { log: Some(LogLine { input: 0, line: 1 }), ..Evidence::default() };
         assert!(filters_of(&[log]).is_empty());
     }
