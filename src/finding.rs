@@ -211,12 +211,12 @@ pub struct Finding {
     pub class: String,
     /// The line of go's output that it explains.
     pub go_error: Option<String>,
+    /// It is about some Go program's traffic that nothing ties to the go command: never the verdict's cause.
+    pub incidental: bool,
     /// What to do, best first.
     pub remedy: Vec<Remedy>,
     /// RFC sections, Go source files.
     pub references: Vec<&'static str>,
-    /// Its subject is judged only because a `ClientHello` looks like Go's: it never becomes the verdict's cause.
-    pub bystander: bool,
 }
 
 impl Finding {
@@ -243,9 +243,9 @@ impl Finding {
             details: BTreeMap::new(),
             class: String::new(),
             go_error: None,
+            incidental: false,
             remedy: Vec::new(),
             references: Vec::new(),
-            bystander: false,
         }
     }
 
@@ -333,13 +333,6 @@ impl Finding {
     #[must_use]
     pub fn with_remedy(mut self, text: impl Into<String>, command: Option<&str>) -> Self {
         self.remedy.push(Remedy { text: text.into(), command: command.map(str::to_owned) });
-        self
-    }
-
-    /// Marks it as one about a Go program that need not be the go command.
-    #[must_use]
-    pub const fn as_bystander(mut self) -> Self {
-        self.bystander = true;
         self
     }
 

@@ -264,7 +264,7 @@ pub(super) fn explains(cause: &Finding, symptom: &Finding) -> Option<usize> {
 
 /// Whether the verdict may rest on it: it matters, it is not harmless, and it is about the go command's own traffic.
 pub(super) fn can_be_cause(finding: &Finding) -> bool {
-    finding.severity >= Severity::Medium && finding.fault != Fault::Harmless && !finding.bystander
+    finding.severity >= Severity::Medium && finding.fault != Fault::Harmless && !finding.incidental
 }
 
 /// Interference below its code's own severity is interference without effect: it explains no failure.
@@ -329,13 +329,13 @@ fn host_of(text: &str) -> &str {
     }
 }
 
-/// The addresses that a finding is about: its subject's, and those that its details list as `addresses`.
+/// The addresses that a finding is about: its subject's, and those that its details list as `addresses` or `forged`.
 fn addresses(finding: &Finding) -> Vec<IpAddr> {
-    let listed = match finding.details.get("addresses") {
-        Some(Detail::List(list)) => list.as_slice(),
-        _ => &[],
-    };
-    finding.subject.address.into_iter().chain(listed.iter().filter_map(|text| text.parse().ok())).collect()
+    let listed = ["addresses", "forged"].into_iter().filter_map(|key| match finding.details.get(key) {
+        Some(Detail::List(list)) => Some(list),
+        _ => None,
+    });
+    finding.subject.address.into_iter().chain(listed.flatten().filter_map(|text| text.parse().ok())).collect()
 }
 
 #[cfg(test)]
@@ -397,8 +397,9 @@ mod tests {
                 strangers(&lie, &finding(code, HOST, TRUE));
             }
         }
-        let many = finding(C::DnsInjectedAnswer, HOST, FALSE).with_list("addresses", [TRUE.to_owned()]);
-        holds(&many, &finding(C::TlsNotTls, HOST, TRUE));
+        let forged = finding(C::DnsInjectedAnswer, HOST, "").with_list("forged", [FALSE.to_owned()]);
+        holds(&forged, &finding(C::TlsNotTls, HOST, FALSE));
+        strangers(&forged, &finding(C::TlsNotTls, HOST, TRUE));
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
                 finding.evidence().iter().cloned().for_each(|evidence: Evidence| last.cite(evidence));
                 last.severity = last.severity.max(finding.severity);
                 last.go_error = last.go_error.take().or(finding.go_error);
-                last.bystander &= finding.bystander;
+                last.incidental &= finding.incidental;
             }
             _ => merged.push(finding),
         }
@@ -334,8 +334,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_bystander_never_becomes_the_cause() {
-        let agent = finding(Code::TlsSniReset, "telemetry.example", "198.51.100.9").as_bystander();
+    fn what_is_incidental_never_becomes_the_cause() {
+        let mut agent = finding(Code::TlsSniReset, "telemetry.example", "198.51.100.9");
+        agent.incidental = true;
         let diagnosis = told(vec![agent], &failed());
         assert_eq!((diagnosis.verdict.outcome, diagnosis.verdict.cause), (Outcome::Inconclusive, None));
         assert_eq!(codes(&diagnosis), ["tls.sni_reset"]);

@@ -237,8 +237,8 @@ Also found
 
 What the recording cannot show
   Packets are cut by the snap length (record with -s 0).
-  Not judged: cert.missing_intermediate for sum.golang.org (encrypted). Record again with TLS keys:
-              goprobe capture -- CMD, or a pcapng that carries its decryption secrets.
+  Not judged: cert.missing_intermediate for sum.golang.org (encrypted). TLS keys would show it; what
+              go printed (--go-log) narrows it down.
 
 Recording: a.pcapng: 412 packets, 7 TCP connections, go1.27.3
 More: goprobe explain tls.sni_reset   (fingerprint FINGERPRINT)
