@@ -1,6 +1,7 @@
 //! What is concluded: codes, how bad, how sure, and the evidence that every finding must cite.
 
 mod code;
+pub mod explain;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -7,15 +7,18 @@
 
 pub mod analyzer;
 pub mod certificate;
+pub mod cli;
 pub mod detect;
+pub mod diagnosis;
 pub mod finding;
 pub(crate) mod flow;
 pub mod go;
 pub mod observation;
-mod observe;
+pub(crate) mod observe;
 pub mod packet;
 pub(crate) mod protocol;
 pub mod reference;
+pub mod report;
 pub mod scope;
 pub mod source;
 pub mod types;

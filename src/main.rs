@@ -1,1 +1,7 @@
-fn main() {}
+//! The `goprobe` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    goprobe::cli::run(std::env::args_os())
+}

@@ -340,11 +340,11 @@ impl Answer {
 
     /// The aliases it goes through.
     pub fn aliases(&self) -> impl Iterator<Item = &str> + '_ {
-        self.records.iter().filter(|record| record.record_type == RecordType::CNAME).filter_map(|record| {
-            match &record.data {
-                RecordData::Name(target) => Some(target.as_str()),
-                _ => None,
-            }
+        self.records.iter().filter(|record| record.record_type == RecordType::CNAME).filter_map(|record| match &record
+            .data
+        {
+            RecordData::Name(target) => Some(target.as_str()),
+            _ => None,
         })
     }
 }

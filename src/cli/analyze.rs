@@ -1,0 +1,198 @@
+//! `goprobe analyze`: recordings in, report out.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::bail;
+
+use super::args::{Analyze, Facts, Format, ReportOptions};
+use super::exit::Exit;
+use super::output;
+use crate::diagnosis::{Circumstances, Level, Overrides, diagnose};
+use crate::finding::Assessment;
+use crate::observation::Case;
+use crate::report::{self, Context, Input, Observations, Report};
+use crate::types::Timestamp;
+
+/// What was found out about a recording: all that the report is made of.
+#[derive(Debug)]
+pub(super) struct Examined {
+    /// The recordings that were read.
+    pub(super) inputs: Vec<Input>,
+    /// The facts.
+    pub(super) case: Case,
+    /// What the detectors say of them.
+    pub(super) assessments: Vec<Assessment>,
+    /// Whether go was seen, and how it fared.
+    pub(super) circumstances: Circumstances,
+    /// The command whose run was recorded.
+    pub(super) command: Option<Vec<String>>,
+    /// `go1.27.3`.
+    pub(super) go_version: Option<String>,
+    /// Version of the rules in use.
+    pub(super) rules_version: String,
+    /// Their SHA-256.
+    pub(super) rules_sha256: String,
+}
+
+pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
+    let started = now();
+    refuse_unbuilt(args)?;
+    let overrides = overrides(&args.report)?;
+    let examined = examine(&args.files, &args.facts)?;
+    let (data, exit) = present(&examined, &overrides, &args.report, started)?;
+    output::deliver(&data, args.report.output.as_deref())?;
+    Ok(exit)
+}
+
+/// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other.
+fn examine(files: &[PathBuf], facts: &Facts) -> anyhow::Result<Examined> {
+    let _ = (files, facts);
+    bail!("this build of goprobe cannot read recordings")
+}
+
+/// From what the detectors say to the report in the format asked for, and how to exit.
+fn present(
+    examined: &Examined,
+    overrides: &Overrides,
+    options: &ReportOptions,
+    started: Timestamp,
+) -> anyhow::Result<(String, Exit)> {
+    let diagnosis = diagnose(examined.assessments.clone(), &examined.circumstances, overrides);
+    let observations = options.observations.then(|| Observations::new(&examined.case, &diagnosis));
+    let context = Context {
+        mode: "analyze",
+        command: examined.command.clone(),
+        exit_status: examined.circumstances.exit_status,
+        go_version: examined.go_version.clone(),
+        inputs: examined.inputs.clone(),
+        started,
+        finished: now(),
+        rules_version: examined.rules_version.clone(),
+        rules_sha256: examined.rules_sha256.clone(),
+        limits: report::limits(&examined.assessments),
+    };
+    let report = Report::new(&diagnosis, &examined.case.recording, &context, observations);
+    let data = match options.format {
+        Format::Json => report.json()?,
+        Format::Jsonl => report.json_lines()?,
+        Format::Markdown => report::markdown(&report),
+        Format::Text => report::text(&report, output::style(options.no_color, options.output.as_deref())),
+        Format::Html | Format::Sarif => bail!("this version of goprobe does not have that format yet"),
+    };
+    Ok((data, Exit::of(&report, options.fail_on.into())))
+}
+
+/// Options whose feature is to come are refused where leaving it out would change the answer.
+fn refuse_unbuilt(args: &Analyze) -> anyhow::Result<()> {
+    let unbuilt = [
+        (!args.facts.keylog.is_empty(), "--keylog: TLS is not decrypted yet"),
+        (args.probe, "--probe: the network is not asked yet"),
+        (args.extract.is_some(), "--extract: artifacts are not written out yet"),
+        (args.report.format == Format::Html, "--format html"),
+        (args.report.format == Format::Sarif, "--format sarif"),
+    ];
+    match unbuilt.into_iter().find(|(given, _)| *given) {
+        Some((_, what)) => bail!("goprobe {} does not have {what}", env!("CARGO_PKG_VERSION")),
+        None => Ok(()),
+    }
+}
+
+fn overrides(options: &ReportOptions) -> anyhow::Result<Overrides> {
+    let mut overrides = Overrides::default();
+    overrides.min_confidence = options.min_confidence.map(Into::into);
+    for (names, level) in [(&options.allow, Level::Allow), (&options.warn, Level::Warn), (&options.deny, Level::Deny)] {
+        for name in names {
+            overrides.add(name, level)?;
+        }
+    }
+    Ok(overrides)
+}
+
+/// The real time, for `run.started` and `run.finished` alone.
+#[expect(clippy::disallowed_methods, reason = "when goprobe ran is a fact of the run, not of the analysis")]
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::args::{Args, Command};
+    use crate::report::samples;
+
+    fn args(line: &str) -> Box<Analyze> {
+        let words = ["goprobe", "analyze", "a.pcap"].into_iter().chain(line.split_whitespace());
+        match Args::try_parse_from(words).unwrap().command {
+            Command::Analyze(analyze) => analyze,
+            _ => panic!("not analyze"),
+        }
+    }
+
+    fn shown(line: &str) -> (String, Exit) {
+        let args = args(line);
+        let diagnosis = samples::diagnosis();
+        let found = diagnosis.findings.into_iter().map(|ranked| ranked.finding).collect();
+        let examined = Examined {
+            inputs: Vec::new(),
+            case: samples::case(),
+            assessments: vec![Assessment { found, not_assessed: diagnosis.not_assessed }],
+            circumstances: Circumstances { go_traffic: true, exit_status: Some(1), errors: Vec::new() },
+            command: None,
+            go_version: None,
+            rules_version: "2026-11-22".to_owned(),
+            rules_sha256: "00".to_owned(),
+        };
+        let overrides = overrides(&args.report).unwrap();
+        present(&examined, &overrides, &args.report, Timestamp::from_seconds(0)).unwrap()
+    }
+
+    #[test]
+    fn each_format_carries_the_cause() {
+        for format in ["text", "json", "jsonl", "markdown"] {
+            let (data, exit) = shown(&format!("--format {format}"));
+            assert!(data.contains("tls.sni_reset"), "{format}: {data}");
+            assert_eq!(exit, Exit::Findings);
+        }
+    }
+
+    #[test]
+    fn observations_are_written_when_asked_for() {
+        let of = |line| serde_json::from_str::<serde_json::Value>(&shown(line).0).unwrap()["observations"].clone();
+        assert!(of("--format json").is_null());
+        assert_eq!(of("--format json --observations")["lookups"][0]["type"], "A");
+    }
+
+    #[test]
+    fn overrides_change_verdict_and_exit() {
+        let (data, exit) = shown("--format json --allow tls");
+        assert!(!data.contains("tls.sni_reset"));
+        assert_eq!(exit, Exit::Undecided);
+        assert_eq!(shown("--allow tls --fail-on low").1, Exit::Findings);
+        assert_eq!(shown("--warn tls --fail-on medium").1, Exit::Undecided);
+    }
+
+    #[test]
+    fn unknown_codes_and_unbuilt_features_are_refused() {
+        assert!(overrides(&args("--deny tls.no_such").report).is_err());
+        for line in ["--keylog k", "--probe", "--extract x", "--format html", "--format sarif"] {
+            assert!(refuse_unbuilt(&args(line)).is_err(), "{line}");
+        }
+        refuse_unbuilt(&args("--no-probe --no-color -q -v --all-traffic")).unwrap();
+    }
+
+    #[test]
+    fn the_same_input_gives_the_same_bytes_but_for_the_clock() {
+        let without_clock = || {
+            let mut document: serde_json::Value =
+                serde_json::from_str(&shown("--format json --observations").0).unwrap();
+            document["run"]["started"] = serde_json::Value::Null;
+            document["run"]["finished"] = serde_json::Value::Null;
+            document.to_string()
+        };
+        assert_eq!(without_clock(), without_clock());
+    }
+}

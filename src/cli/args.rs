@@ -1,0 +1,317 @@
+//! What may stand on the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args as Group, Parser, Subcommand, ValueEnum};
+
+use crate::finding::Confidence;
+use crate::report::Severity;
+
+/// Names the cause of failed Go module downloads.
+#[derive(Debug, Parser)]
+#[command(name = "goprobe", version, about, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Record the traffic of a command and analyse it (not built yet)
+    Capture(Unbuilt),
+    /// Analyse recordings: pcap and pcapng, each also compressed
+    Analyze(Box<Analyze>),
+    /// Ask the network now (not built yet)
+    Probe(Unbuilt),
+    /// Verify downloaded artifacts (not built yet)
+    Verify(Unbuilt),
+    /// Explain how go on this machine will reach the network (not built yet)
+    Doctor(Unbuilt),
+    /// Explain what a finding means, how it is told apart, what to do
+    Explain(Explain),
+    /// Validate and list the reference data
+    Rules(Rules),
+    /// Turn a report into what a ticket system takes (not built yet)
+    Export(Unbuilt),
+}
+
+/// Arguments of a subcommand that is to come; they are not looked at.
+#[derive(Debug, Group)]
+#[command(disable_help_flag = true)]
+pub(super) struct Unbuilt {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<OsString>,
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Analyze {
+    /// Recordings; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) facts: Facts,
+
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
+
+    /// Ask the network about what the recording leaves open (not built yet)
+    #[arg(long, overrides_with = "no_probe")]
+    pub(super) probe: bool,
+
+    /// Do not ask the network (the default)
+    #[arg(long)]
+    pub(super) no_probe: bool,
+
+    /// Write downloaded artifacts into a folder (not built yet)
+    #[arg(long, value_name = "DIR")]
+    pub(super) extract: Option<PathBuf>,
+}
+
+/// What is known of the run beside its traffic.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "What is known of the run")]
+pub(super) struct Facts {
+    /// NSS key log (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub(super) keylog: Vec<PathBuf>,
+
+    /// What the go command printed
+    #[arg(long, value_name = "FILE")]
+    pub(super) go_log: Option<PathBuf>,
+
+    /// Exit status of the go command
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(super) go_exit: Option<i32>,
+
+    /// Text of `env`, `go env` or `go env -json` of the run
+    #[arg(long, value_name = "FILE")]
+    pub(super) go_env: Option<PathBuf>,
+
+    /// What honest resolvers answered, as written by `goprobe probe --save`
+    #[arg(long, value_name = "FILE")]
+    pub(super) reference: Option<PathBuf>,
+
+    /// PEM roots to hold as publicly trusted in addition to Mozilla's
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
+
+    /// Folder of reference data to lay over the shipped one
+    #[arg(long, value_name = "DIR")]
+    pub(super) rules: Option<PathBuf>,
+
+    /// Judge every connection and name, Go's or not
+    #[arg(long)]
+    pub(super) all_traffic: bool,
+}
+
+/// What to report, and how.
+#[derive(Debug, Group)]
+#[command(next_help_heading = "Report")]
+pub(super) struct ReportOptions {
+    /// Format of the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+
+    /// Write the report into a file (`-` is standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+
+    /// Do not report these findings
+    #[arg(long, value_name = "CODE|FAMILY")]
+    pub(super) allow: Vec<String>,
+
+    /// Report these findings with low severity
+    #[arg(long, value_name = "CODE|FAMILY")]
+    pub(super) warn: Vec<String>,
+
+    /// Report these findings with high severity at least
+    #[arg(long, value_name = "CODE|FAMILY")]
+    pub(super) deny: Vec<String>,
+
+    /// Report findings that are at least this sure
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(super) min_confidence: Option<LeastConfidence>,
+
+    /// Exit with 1 when there are findings of this severity or worse
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = Threshold::Medium)]
+    pub(super) fail_on: Threshold,
+
+    /// Put the observations, of all traffic, into the JSON
+    #[arg(long)]
+    pub(super) observations: bool,
+
+    /// No colours
+    #[arg(long)]
+    pub(super) no_color: bool,
+
+    /// No remarks on standard error
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+
+    /// More remarks on standard error
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For a person
+    Text,
+    /// One document
+    Json,
+    /// One finding a line
+    Jsonl,
+    /// For a ticket
+    Markdown,
+    /// Not built yet
+    Html,
+    /// Not built yet
+    Sarif,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum LeastConfidence {
+    Weak,
+    Moderate,
+    Strong,
+    Proven,
+}
+
+impl From<LeastConfidence> for Confidence {
+    fn from(least: LeastConfidence) -> Self {
+        match least {
+            LeastConfidence::Weak => Self::Weak,
+            LeastConfidence::Moderate => Self::Moderate,
+            LeastConfidence::Strong => Self::Strong,
+            LeastConfidence::Proven => Self::Proven,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Threshold {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl From<Threshold> for Severity {
+    fn from(threshold: Threshold) -> Self {
+        match threshold {
+            Threshold::Info => Self::Info,
+            Threshold::Low => Self::Low,
+            Threshold::Medium => Self::Medium,
+            Threshold::High => Self::High,
+            Threshold::Critical => Self::Critical,
+        }
+    }
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Explain {
+    /// A code such as `tls.sni_reset`, or a family such as `tls`
+    #[arg(value_name = "CODE", required_unless_present = "all", conflicts_with = "all")]
+    pub(super) code: Option<String>,
+
+    /// Every code
+    #[arg(long)]
+    pub(super) all: bool,
+
+    /// Format of the explanation
+    #[arg(long, value_enum, default_value_t = PlainFormat::Text)]
+    pub(super) format: PlainFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum PlainFormat {
+    /// For a person
+    Text,
+    /// One document
+    Json,
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Rules {
+    #[command(subcommand)]
+    pub(super) command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RulesCommand {
+    /// Validate the shipped reference data, or a folder to be laid over it
+    Check {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+        /// Format of the answer
+        #[arg(long, value_enum, default_value_t = PlainFormat::Text)]
+        format: PlainFormat,
+    },
+    /// Show every entry with its source and the day of its last check
+    List {
+        /// Folder of reference data to lay over the shipped one
+        #[arg(long, value_name = "DIR")]
+        rules: Option<PathBuf>,
+        /// Format of the list
+        #[arg(long, value_enum, default_value_t = PlainFormat::Text)]
+        format: PlainFormat,
+    },
+    /// Import fresh lists from files (not built yet)
+    Update(Unbuilt),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Args, clap::Error> {
+        Args::try_parse_from(["goprobe"].iter().chain(arguments))
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_analyze_is_taken() {
+        let all = "analyze a.pcap - --format jsonl -o out --keylog k1 --keylog k2 --go-log l --go-exit 1 --go-env e --reference r \
+                   --ca c --rules d --allow dns --warn tls.not_tls --deny cert --min-confidence strong --observations \
+                   --all-traffic --no-color -q -v --fail-on high --no-probe --extract x";
+        let Command::Analyze(analyze) = parsed(&all.split_whitespace().collect::<Vec<_>>()).unwrap().command else {
+            panic!("not analyze");
+        };
+        assert_eq!(analyze.files.len(), 2);
+        assert_eq!(analyze.facts.keylog.len(), 2);
+        assert_eq!(analyze.facts.go_exit, Some(1));
+        assert_eq!(analyze.report.format, Format::Jsonl);
+        assert!(!analyze.probe && analyze.no_probe);
+    }
+
+    #[test]
+    fn what_is_not_on_the_list_is_refused() {
+        for wrong in [
+            &["analyze"][..],
+            &["analyze", "a", "--format", "yaml"],
+            &["analyze", "a", "--fail-on", "bad"],
+            &["explain"],
+            &["explain", "tls", "--all"],
+            &["frobnicate"],
+            &[],
+        ] {
+            assert_eq!(parsed(wrong).unwrap_err().exit_code(), 2, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_subcommand_to_come_takes_any_arguments() {
+        for arguments in ["capture -i any -w x.pcapng -- go get ./...", "verify . --go-sum go.sum", "doctor --help"] {
+            parsed(&arguments.split_whitespace().collect::<Vec<_>>()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `goprobe explain`.
+
+use anyhow::anyhow;
+use serde_json::{Map, Value, json};
+
+use super::args::{Explain, PlainFormat};
+use super::exit::Exit;
+use super::output;
+use crate::diagnosis::Selector;
+use crate::finding::explain::{Explanation, explain};
+use crate::finding::{Code, Severity};
+use crate::report::{self, Style};
+
+pub(super) fn run(args: &Explain) -> anyhow::Result<Exit> {
+    let codes = chosen(args)?;
+    let data = match args.format {
+        PlainFormat::Json => format!("{:#}\n", document(&codes)),
+        PlainFormat::Text => match codes.as_slice() {
+            [code] if !args.all => page(*code),
+            _ => list(&codes),
+        },
+    };
+    output::deliver(&data, None)?;
+    Ok(Exit::Clear)
+}
+
+fn chosen(args: &Explain) -> anyhow::Result<Vec<Code>> {
+    let Some(name) = args.code.as_deref().filter(|_| !args.all) else { return Ok(Code::ALL.to_vec()) };
+    match Selector::parse(name) {
+        Ok(Selector::Code(code)) => Ok(vec![code]),
+        Ok(Selector::Family(family)) => Ok(Code::ALL.iter().copied().filter(|code| code.family() == family).collect()),
+        Err(error) => Err(match nearest(name) {
+            Some(code) => anyhow!("{error} (did you mean `{}`?)", code.id()),
+            None => error.into(),
+        }),
+    }
+}
+
+/// The one code that has the same name in another family, or the text somewhere in its own.
+fn nearest(name: &str) -> Option<Code> {
+    let wanted = name.rsplit('.').next().filter(|wanted| wanted.len() > 2)?;
+    Code::ALL
+        .iter()
+        .copied()
+        .find(|code| code.name() == wanted)
+        .or_else(|| Code::ALL.iter().copied().find(|code| code.name().contains(wanted)))
+}
+
+fn document(codes: &[Code]) -> Value {
+    let codes: Vec<Value> = codes
+        .iter()
+        .map(|code| {
+            let sections: Map<String, Value> = explain(*code)
+                .sections()
+                .map(|(heading, text)| (heading.to_lowercase().replace(' ', "_"), text.into()))
+                .collect();
+            json!({
+                "code": code.id(),
+                "family": code.family(),
+                "severity": word(code.severity()),
+                "title": code.title(),
+                "explanation": sections,
+            })
+        })
+        .collect();
+    json!({"schema": "goprobe/1", "codes": codes})
+}
+
+fn page(code: Code) -> String {
+    let explanation: &Explanation = explain(code);
+    let mut page = format!("{} ({})\n{}\n", code.id(), word(code.severity()), code.title());
+    for (heading, text) in explanation.sections() {
+        page.push('\n');
+        page.push_str(heading);
+        page.push('\n');
+        for line in text.lines() {
+            page.push_str(&report::paragraph("  ", line, Style::default()));
+        }
+    }
+    page
+}
+
+fn list(codes: &[Code]) -> String {
+    codes.iter().map(|code| format!("{:<32} {:<9} {}\n", code.id(), word(code.severity()), code.title())).collect()
+}
+
+const fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asking(code: Option<&str>, all: bool) -> Explain {
+        Explain { code: code.map(str::to_owned), all, format: PlainFormat::Json }
+    }
+
+    #[test]
+    fn all_lists_every_code_with_its_explanation() {
+        let document = document(&chosen(&asking(None, true)).unwrap());
+        let codes = document["codes"].as_array().unwrap();
+        assert_eq!(codes.len(), Code::ALL.len());
+        assert!(
+            codes.iter().all(|code| code["explanation"]["what_to_do"].as_str().is_some_and(|text| !text.is_empty()))
+        );
+    }
+
+    #[test]
+    fn a_family_is_listed_and_an_unknown_code_is_refused_with_a_guess() {
+        assert_eq!(chosen(&asking(Some("capture"), false)).unwrap().len(), 6);
+        let error = chosen(&asking(Some("dns.sni_reset"), false)).unwrap_err();
+        assert!(error.to_string().contains("did you mean `tls.sni_reset`"), "{error}");
+        assert!(chosen(&asking(Some(""), false)).is_err());
+    }
+}

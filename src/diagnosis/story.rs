@@ -1,0 +1,441 @@
+//! From findings to the verdict.
+
+use std::cmp::Reverse;
+
+use super::{Circumstances, Diagnosis, Outcome, Overrides, Ranked, Verdict, Who, fingerprint, precedence};
+use crate::finding::{Assessment, Citation, Confidence, Evidence, Fault, Finding, NotAssessed};
+use crate::observation::Veil;
+
+/// Brings what the detectors say into order and names one cause.
+///
+/// Candidates for the cause are findings of severity medium and above that are not harmless and follow from no other.
+/// Among them counts, in this order: whether go died of it, whether it is known whose fault it is, whether more than one
+/// hint speaks for it, how bad it is, how sure it is, and at last the order of [`crate::finding::Code::ALL`].
+#[must_use]
+pub fn diagnose(assessments: Vec<Assessment>, circumstances: &Circumstances, overrides: &Overrides) -> Diagnosis {
+    let Assessment { found, not_assessed } = overrides.apply(assessments);
+    let findings = merged(found);
+    let parents = parents(&findings);
+    let order = ranking(&findings, &parents, circumstances);
+    let cause = order.first().copied().filter(|index| eligible(&findings, &parents, *index));
+    let mut place = vec![0; findings.len()];
+    for (position, index) in order.iter().enumerate() {
+        if let Some(slot) = place.get_mut(*index) {
+            *slot = position;
+        }
+    }
+    let mut slots: Vec<Option<Finding>> = findings.into_iter().map(Some).collect();
+    let ranked: Vec<Ranked> = order
+        .iter()
+        .filter_map(|index| {
+            let finding = slots.get_mut(*index)?.take()?;
+            let parent = parents.get(*index).copied().flatten();
+            Some(Ranked {
+                fingerprint: fingerprint::of(&finding),
+                root_cause: cause == Some(*index),
+                consequence_of: parent.and_then(|parent| place.get(parent).copied()),
+                finding,
+            })
+        })
+        .collect();
+    let not_assessed = open_questions(not_assessed, &ranked);
+    let verdict = verdict(&ranked, &not_assessed, circumstances);
+    Diagnosis { verdict, findings: ranked, not_assessed }
+}
+
+/// A total order of findings that does not depend on who spoke first.
+fn by_content(one: &Finding, other: &Finding) -> std::cmp::Ordering {
+    let key = |finding: &Finding| {
+        (
+            finding.code,
+            finding.subject.clone(),
+            finding.class.clone(),
+            Reverse(finding.confidence()),
+            Reverse(finding.severity),
+        )
+    };
+    key(one)
+        .cmp(&key(other))
+        .then_with(|| first_citation(one).cmp(&first_citation(other)))
+        .then_with(|| one.summary.cmp(&other.summary))
+        .then_with(|| format!("{one:?}").cmp(&format!("{other:?}")))
+}
+
+/// Sorts, and folds findings about the same thing into the surer one, which keeps all the evidence.
+fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
+    found.sort_by(by_content);
+    let mut merged: Vec<Finding> = Vec::with_capacity(found.len());
+    for finding in found {
+        match merged.last_mut() {
+            Some(last)
+                if last.code == finding.code && last.subject == finding.subject && last.class == finding.class =>
+            {
+                finding.evidence().iter().cloned().for_each(|evidence: Evidence| last.cite(evidence));
+                last.severity = last.severity.max(finding.severity);
+                last.go_error = last.go_error.take().or(finding.go_error);
+                last.incidental &= finding.incidental;
+            }
+            _ => merged.push(finding),
+        }
+    }
+    merged
+}
+
+/// For each finding the one that it follows from: by the first line of the table that names a cause, then the better cause.
+fn parents(findings: &[Finding]) -> Vec<Option<usize>> {
+    let mut parents: Vec<Option<usize>> = vec![None; findings.len()];
+    for (index, symptom) in findings.iter().enumerate() {
+        let best = findings
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index && !descends(&parents, *other, index))
+            .filter_map(|(other, cause)| Some((precedence::explains(cause, symptom)?, weight(cause), other)))
+            .min();
+        if let Some(slot) = parents.get_mut(index) {
+            *slot = best.map(|(_, _, other)| other);
+        }
+    }
+    parents
+}
+
+/// Whether `finding` follows from `ancestor` already.
+fn descends(parents: &[Option<usize>], mut finding: usize, ancestor: usize) -> bool {
+    while let Some(parent) = parents.get(finding).copied().flatten() {
+        if parent == ancestor {
+            return true;
+        }
+        finding = parent;
+    }
+    false
+}
+
+/// What makes one cause better than another; less is better.
+fn weight(finding: &Finding) -> impl Ord + use<> {
+    (
+        finding.fault == Fault::Unknown,
+        finding.confidence() == Confidence::Weak,
+        Reverse(finding.severity),
+        Reverse(finding.confidence()),
+        finding.code,
+    )
+}
+
+fn eligible(findings: &[Finding], parents: &[Option<usize>], index: usize) -> bool {
+    parents.get(index).copied().flatten().is_none() && findings.get(index).is_some_and(precedence::can_be_cause)
+}
+
+/// Indices of the findings in the order in which they are told.
+fn ranking(findings: &[Finding], parents: &[Option<usize>], circumstances: &Circumstances) -> Vec<usize> {
+    let fatal: Vec<bool> = findings.iter().map(|finding| circumstances.died_of(finding)).collect();
+    // What go died of may be the symptom; then it speaks for the cause of it.
+    let speaks_for = |index: usize| {
+        (0..findings.len())
+            .any(|other| fatal.get(other) == Some(&true) && (other == index || descends(parents, other, index)))
+    };
+    let key = |index: usize, finding: &Finding| {
+        let follows = parents.get(index).copied().flatten().is_some();
+        let group = match (eligible(findings, parents, index), follows) {
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => 2,
+        };
+        (group, !speaks_for(index), weight(finding), index)
+    };
+    let mut keys: Vec<_> = findings.iter().enumerate().map(|(index, finding)| key(index, finding)).collect();
+    keys.sort();
+    keys.into_iter().map(|(_, _, _, index)| index).collect()
+}
+
+impl Circumstances {
+    /// Whether the finding explains an error that go gave up with.
+    fn died_of(&self, finding: &Finding) -> bool {
+        let Some(text) = finding.go_error.as_deref().filter(|text| !text.is_empty()) else { return false };
+        self.failed()
+            && (self.errors.is_empty()
+                || self.errors.iter().any(|error| error.contains(text) || text.contains(error.as_str())))
+    }
+}
+
+/// Sorted, once each, and without what was found after all.
+fn open_questions(mut items: Vec<NotAssessed>, ranked: &[Ranked]) -> Vec<NotAssessed> {
+    items.retain(|item| {
+        let asked = &item.subject;
+        !ranked.iter().map(|known| &known.finding).any(|known| {
+            let same_address = asked.host.is_some() || asked.address == known.subject.address;
+            known.code == item.code && known.subject.host == asked.host && same_address
+        })
+    });
+    items.sort();
+    items.dedup();
+    items
+}
+
+fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circumstances) -> Verdict {
+    if let Some(cause) = ranked.iter().find(|ranked| ranked.root_cause) {
+        let (outcome, who) = cause.finding.fault.verdict();
+        return Verdict {
+            outcome,
+            cause: Some(cause.finding.code),
+            who,
+            fingerprint: Some(cause.fingerprint.clone()),
+            summary: sentence(&cause.finding),
+        };
+    }
+    // Encryption alone leaves no doubt where go succeeded or at least did not complain; a recording with holes does.
+    let holes = not_assessed.iter().any(|item| item.veil != Veil::Encrypted);
+    let (outcome, summary) = if !circumstances.go_traffic {
+        (Outcome::NoTraffic, "No traffic of the go command is in the recording, and nothing local explains why.")
+    } else if circumstances.failed() {
+        (Outcome::Inconclusive, "The go command failed, and the recording does not show why.")
+    } else if circumstances.exit_status.is_none() && holes {
+        (Outcome::Inconclusive, "Nothing wrong was found, but the recording does not show everything that matters.")
+    } else if ranked.iter().any(|ranked| {
+        ranked.finding.fault == Fault::Harmless && ranked.finding.severity >= crate::finding::Severity::Medium
+    }) {
+        (
+            Outcome::Ok,
+            "The downloads of the go command are not hindered, though something handles its traffic on the way.",
+        )
+    } else {
+        (Outcome::Ok, "The traffic of the go command was seen, and nothing that matters is wrong with it.")
+    };
+    Verdict { outcome, cause: None, who: Who::Unknown, fingerprint: None, summary: summary.to_owned() }
+}
+
+fn sentence(cause: &Finding) -> String {
+    let subject = &cause.subject;
+    let place = subject
+        .host
+        .clone()
+        .or_else(|| subject.address.map(|address| address.to_string()))
+        .or_else(|| subject.module.clone());
+    let title = cause.code.title();
+    let at = place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
+    let place = place.as_deref().unwrap_or("the download");
+    match cause.fault {
+        Fault::Interference => format!("Somebody on the path interferes with {place}: {title}."),
+        Fault::ProxyPolicy => format!("A proxy's policy stops the download: {title}{at}."),
+        Fault::Network => format!("The network is at fault, not the server: {title}{at}."),
+        Fault::Client => format!("The set-up of this client is at fault: {title}{at}."),
+        Fault::Server => format!("{place} itself is at fault, not the network: {title}."),
+        Fault::ProxyUpstream => format!("The proxy, or what lies behind it, is at fault: {title}{at}."),
+        Fault::Upstream => format!("The service at the far end is at fault, not the network: {title}{at}."),
+        Fault::Unknown | Fault::Harmless => format!("It cannot be told who is at fault: {title}{at}."),
+    }
+}
+
+fn first_citation(finding: &Finding) -> (u8, Option<crate::types::Moment>, String) {
+    match finding.evidence().first().map(|evidence| &evidence.citation) {
+        Some(Citation::Frame { at, .. }) => (0, Some(*at), String::new()),
+        Some(other) => (1, None, format!("{other:?}")),
+        None => (2, None, String::new()),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::diagnosis::Level;
+    use crate::finding::{Code, Severity, Subject};
+    use crate::types::{FrameNo, Moment, Timestamp};
+
+    pub(crate) fn moment(number: u32) -> Moment {
+        Moment { time: Timestamp::from_seconds(1_700_000_000), frame: FrameNo { file: 0, number } }
+    }
+
+    /// A finding with the fault that the contract's table gives to its code.
+    pub(crate) fn finding(code: Code, host: &str, address: &str) -> Finding {
+        let fault = match code.family() {
+            "dns" | "tcp" | "tls" | "net" | "artifact" => Fault::Interference,
+            "cert" => Fault::Server,
+            "http" => Fault::Upstream,
+            "proxy" => Fault::ProxyUpstream,
+            _ => Fault::Client,
+        };
+        let fault = if code.severity() < Severity::Medium { Fault::Harmless } else { fault };
+        let subject =
+            Subject { host: Some(host.to_owned()), address: address.parse().ok(), port: Some(443), module: None };
+        let evidence = Evidence::frame("packet", moment(1), "");
+        Finding::new(code, fault, Confidence::Strong, subject, evidence, code.title())
+    }
+
+    const HOST: &str = "proxy.golang.org";
+    const TRUE: &str = "142.250.74.113";
+    const FALSE: &str = "93.46.8.89";
+
+    fn failed() -> Circumstances {
+        Circumstances { go_traffic: true, exit_status: Some(1), errors: Vec::new() }
+    }
+
+    fn told(found: Vec<Finding>, circumstances: &Circumstances) -> Diagnosis {
+        diagnose(vec![Assessment { found, not_assessed: Vec::new() }], circumstances, &Overrides::default())
+    }
+
+    fn codes(diagnosis: &Diagnosis) -> Vec<&'static str> {
+        diagnosis.findings.iter().map(|ranked| ranked.finding.code.id()).collect()
+    }
+
+    #[test]
+    fn one_root_cause_leads_and_its_consequences_follow() {
+        let diagnosis = told(
+            vec![
+                finding(Code::CaptureLossy, HOST, TRUE),
+                finding(Code::CertNameMismatch, HOST, FALSE),
+                finding(Code::DnsHijackedAnswer, HOST, FALSE),
+            ],
+            &failed(),
+        );
+        assert_eq!(codes(&diagnosis), ["dns.hijacked_answer", "cert.name_mismatch", "capture.lossy"]);
+        assert_eq!(diagnosis.findings.iter().map(|ranked| ranked.root_cause).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(diagnosis.findings[1].consequence_of, Some(0));
+        assert_eq!(diagnosis.findings[2].consequence_of, None);
+        assert_eq!(diagnosis.verdict.outcome, Outcome::Blocked);
+        assert_eq!(diagnosis.verdict.cause, Some(Code::DnsHijackedAnswer));
+        assert_eq!(diagnosis.verdict.fingerprint.as_ref(), Some(&diagnosis.findings[0].fingerprint));
+    }
+
+    #[test]
+    fn what_go_died_of_outranks_what_it_did_not_report() {
+        let mut expired = finding(Code::CertExpired, "sum.golang.org", "142.251.36.17");
+        expired.go_error = Some("x509: certificate has expired".to_owned());
+        let worse = finding(Code::TlsSniReset, HOST, TRUE);
+        let mut circumstances = failed();
+        circumstances.errors = vec!["go: x: x509: certificate has expired or is not yet valid".to_owned()];
+        assert_eq!(told(vec![worse.clone(), expired.clone()], &circumstances).verdict.cause, Some(Code::CertExpired));
+        circumstances.exit_status = Some(0);
+        assert_eq!(told(vec![worse, expired], &circumstances).verdict.cause, Some(Code::TlsSniReset));
+    }
+
+    #[test]
+    fn a_symptom_that_go_died_of_speaks_for_its_cause() {
+        let mut mismatch = finding(Code::CertNameMismatch, HOST, FALSE);
+        mismatch.go_error = Some("x509: certificate is valid for".to_owned());
+        let other = finding(Code::TlsSniReset, "github.com", "140.82.112.3");
+        let diagnosis = told(vec![other, finding(Code::DnsHijackedAnswer, HOST, FALSE), mismatch], &failed());
+        assert_eq!(diagnosis.verdict.cause, Some(Code::DnsHijackedAnswer));
+    }
+
+    #[test]
+    fn interference_that_hindered_nothing_is_still_interference() {
+        let lost = finding(Code::DnsInjectedAnswer, HOST, FALSE).with_severity(Severity::Medium);
+        let fine = Circumstances { go_traffic: true, exit_status: Some(0), errors: Vec::new() };
+        assert_eq!(told(vec![lost.clone()], &fine).verdict.outcome, Outcome::Blocked);
+        let mut harmless = lost;
+        harmless.fault = Fault::Harmless;
+        let verdict = told(vec![harmless], &fine).verdict;
+        assert_eq!((verdict.outcome, verdict.cause), (Outcome::Ok, None));
+    }
+
+    #[test]
+    fn low_findings_stand_beside_an_ok() {
+        let fine = Circumstances { go_traffic: true, exit_status: Some(0), errors: Vec::new() };
+        let low = finding(Code::CertMisorderedChain, HOST, TRUE);
+        assert_eq!(told(vec![low], &fine).verdict.outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn what_is_incidental_never_becomes_the_cause() {
+        let mut agent = finding(Code::TlsSniReset, "telemetry.example", "198.51.100.9");
+        agent.incidental = true;
+        let diagnosis = told(vec![agent], &failed());
+        assert_eq!((diagnosis.verdict.outcome, diagnosis.verdict.cause), (Outcome::Inconclusive, None));
+        assert_eq!(codes(&diagnosis), ["tls.sni_reset"]);
+    }
+
+    #[test]
+    fn without_a_cause_the_circumstances_decide() {
+        let case = |go_traffic, exit_status, errors: &[&str]| {
+            let errors = errors.iter().map(|text| (*text).to_owned()).collect();
+            told(Vec::new(), &Circumstances { go_traffic, exit_status, errors }).verdict.outcome
+        };
+        assert_eq!(case(true, Some(0), &[]), Outcome::Ok);
+        assert_eq!(case(true, None, &[]), Outcome::Ok);
+        assert_eq!(case(true, Some(1), &[]), Outcome::Inconclusive);
+        assert_eq!(case(true, None, &["go: x: EOF"]), Outcome::Inconclusive);
+        assert_eq!(case(true, Some(0), &["go: warning"]), Outcome::Ok);
+        assert_eq!(case(false, Some(1), &[]), Outcome::NoTraffic);
+        assert_eq!(case(false, Some(0), &[]), Outcome::NoTraffic);
+    }
+
+    #[test]
+    fn a_local_cause_needs_no_traffic() {
+        let mut none = finding(Code::DnsNoResolver, HOST, "");
+        none.fault = Fault::Client;
+        let verdict = told(vec![none], &Circumstances { exit_status: Some(1), ..Circumstances::default() }).verdict;
+        assert_eq!((verdict.outcome, verdict.who), (Outcome::Misconfigured, Who::Client));
+    }
+
+    #[test]
+    fn holes_leave_a_doubt_and_encryption_does_not() {
+        let question = |veil, exit_status| {
+            let item = NotAssessed { code: Code::CertExpired, subject: Subject::default(), veil, hint: String::new() };
+            let circumstances = Circumstances { go_traffic: true, exit_status, errors: Vec::new() };
+            let assessment = Assessment { found: Vec::new(), not_assessed: vec![item.clone(), item] };
+            diagnose(vec![assessment], &circumstances, &Overrides::default())
+        };
+        assert_eq!(question(Veil::Gap, None).verdict.outcome, Outcome::Inconclusive);
+        assert_eq!(question(Veil::Gap, Some(0)).verdict.outcome, Outcome::Ok);
+        assert_eq!(question(Veil::Encrypted, None).verdict.outcome, Outcome::Ok);
+        assert_eq!(question(Veil::Encrypted, None).not_assessed.len(), 1);
+    }
+
+    #[test]
+    fn every_fault_has_its_outcome() {
+        let expected = [
+            (Fault::Interference, Outcome::Blocked, Who::Network),
+            (Fault::ProxyPolicy, Outcome::Blocked, Who::Proxy),
+            (Fault::Network, Outcome::Misconfigured, Who::Network),
+            (Fault::Client, Outcome::Misconfigured, Who::Client),
+            (Fault::Server, Outcome::Misconfigured, Who::Server),
+            (Fault::ProxyUpstream, Outcome::Upstream, Who::Proxy),
+            (Fault::Upstream, Outcome::Upstream, Who::Upstream),
+            (Fault::Unknown, Outcome::Inconclusive, Who::Unknown),
+        ];
+        for (fault, outcome, who) in expected {
+            let mut cause = finding(Code::TlsSniReset, HOST, TRUE);
+            cause.fault = fault;
+            let verdict = told(vec![cause], &failed()).verdict;
+            assert_eq!((verdict.outcome, verdict.who), (outcome, who), "{fault:?}");
+            assert_eq!(verdict.cause, Some(Code::TlsSniReset));
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_detectors_changes_nothing() {
+        let found = vec![
+            finding(Code::TlsSniReset, HOST, TRUE),
+            finding(Code::TcpResetInjected, HOST, TRUE),
+            finding(Code::TlsResidualBlock, HOST, TRUE),
+            finding(Code::ArtifactSumdbUnreachable, "sum.golang.org", "142.251.36.17"),
+            finding(Code::NetAddressBlackhole, "sum.golang.org", "142.251.36.17"),
+            finding(Code::CaptureLossy, HOST, TRUE),
+        ];
+        let straight = told(found.clone(), &failed());
+        let mut turned = found;
+        for _ in 0..turned.len() {
+            turned.rotate_left(1);
+            assert_eq!(told(turned.clone(), &failed()), straight);
+            let mut reversed = turned.clone();
+            reversed.reverse();
+            assert_eq!(told(reversed, &failed()), straight);
+        }
+    }
+
+    #[test]
+    fn the_same_thing_said_twice_is_said_once_with_all_evidence() {
+        let one = finding(Code::TlsSniReset, HOST, TRUE);
+        let two = finding(Code::TlsSniReset, HOST, TRUE).with_evidence([Evidence::frame("packet", moment(9), "")]);
+        let diagnosis = told(vec![one, two], &failed());
+        assert_eq!(diagnosis.findings.len(), 1);
+        assert_eq!(diagnosis.findings[0].finding.evidence().len(), 2);
+    }
+
+    #[test]
+    fn an_allowed_cause_leaves_the_stage() {
+        let mut overrides = Overrides::default();
+        overrides.add("dns", Level::Allow).unwrap();
+        let found = vec![finding(Code::DnsHijackedAnswer, HOST, FALSE), finding(Code::CertNameMismatch, HOST, FALSE)];
+        let diagnosis = diagnose(vec![Assessment { found, not_assessed: Vec::new() }], &failed(), &overrides);
+        assert_eq!(diagnosis.verdict.cause, Some(Code::CertNameMismatch));
+    }
+}

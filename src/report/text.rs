@@ -1,0 +1,280 @@
+//! The report for a person on call: one screen, the verdict first.
+
+mod page;
+
+use page::{Ink, Page};
+
+pub use page::Style;
+
+use super::json::{Evidence, Finding, Outcome, Report, Severity, Subject, Value, Who, Why};
+use super::words;
+
+/// Findings beside the cause that are named before the rest is only counted.
+const OTHERS: usize = 12;
+/// Pieces of evidence that are shown of the cause.
+const PROOF: usize = 10;
+
+/// The report as plain text.
+#[must_use]
+pub fn text(report: &Report, style: Style) -> String {
+    let mut page = Page::new(style);
+    headline(&mut page, report);
+    let (roots, others): (Vec<&Finding>, Vec<&Finding>) =
+        report.findings.iter().partition(|finding| finding.root_cause);
+    if let Some(cause) = roots.first() {
+        explanation(&mut page, report, cause);
+    }
+    let (echoes, others): (Vec<&Finding>, Vec<&Finding>) =
+        others.into_iter().partition(|finding| finding.details.contains_key("consequence_of"));
+    brief(&mut page, "Follows from it", &echoes, report);
+    brief(&mut page, if roots.is_empty() { "Findings" } else { "Also found" }, &others, report);
+    blind_spots(&mut page, report);
+    footer(&mut page, report);
+    page.into_text()
+}
+
+/// A paragraph behind a lead, broken to the style's width; no text of a report, but in the same manner.
+pub(crate) fn paragraph(lead: &str, text: &str, style: Style) -> String {
+    let mut page = Page::new(style);
+    page.item(lead, Ink::Plain, text);
+    page.into_text()
+}
+
+fn headline(page: &mut Page, report: &Report) {
+    let verdict = &report.verdict;
+    let ink = match verdict.outcome {
+        Outcome::Ok => Ink::Good,
+        Outcome::Inconclusive | Outcome::NoTraffic => Ink::Warning,
+        Outcome::Blocked | Outcome::Misconfigured | Outcome::Upstream => Ink::Bad,
+    };
+    page.item(&format!("{}: ", words::outcome(verdict.outcome)), ink, &verdict.summary);
+    if verdict.who != Who::Unknown {
+        page.item("Who can act: ", Ink::Bold, words::who(verdict.who));
+    }
+    if verdict.outcome == Outcome::NoTraffic {
+        let advice = "Record on the machine that runs go, on the interface that it uses (-i any where in doubt), and start \
+                      before go does.";
+        page.item("", Ink::Plain, advice);
+    }
+}
+
+fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
+    let grade =
+        format!("{} ({}, {})", cause.code, words::severity(cause.severity), words::confidence(cause.confidence));
+    page.item("Cause: ", Ink::Bold, &format!("{grade} at {}", words::place(&cause.subject)));
+    page.item("       ", Ink::Plain, &cause.summary);
+    if let Some(error) = &cause.go_error {
+        page.item("Go said: ", Ink::Bold, error);
+    }
+    page.heading("Proof");
+    for item in cause.evidence.iter().take(PROOF) {
+        proof(page, item, report);
+    }
+    more(page, cause.evidence.len(), PROOF);
+    for filter in words::filters(&cause.evidence, report) {
+        page.verbatim("  Wireshark: ", &filter);
+    }
+    if !cause.excluded.is_empty() || !cause.not_excluded.is_empty() {
+        page.heading("Other explanations");
+        for item in &cause.excluded {
+            page.item("  excluded: ", Ink::Plain, &format!("{} ({})", item.alternative, item.how));
+        }
+        for item in &cause.not_excluded {
+            page.item("  possible: ", Ink::Warning, item);
+        }
+    }
+    if !cause.remedy.is_empty() {
+        page.heading("What to do");
+        for (index, remedy) in cause.remedy.iter().enumerate() {
+            page.item(&format!("  {}. ", index.saturating_add(1)), Ink::Plain, &remedy.text);
+            if let Some(command) = &remedy.command {
+                page.verbatim("     $ ", command);
+            }
+        }
+    }
+}
+
+fn proof(page: &mut Page, item: &Evidence, report: &Report) {
+    let lead = format!("  {}  ", words::pointer(item, report));
+    let role = item.role.replace('_', " ");
+    let text = if item.note.is_empty() { role } else { format!("{role}: {}", item.note) };
+    page.item(&lead, Ink::Faint, &text);
+}
+
+fn more(page: &mut Page, all: usize, shown: usize) {
+    if let Some(rest) = all.checked_sub(shown).filter(|rest| *rest > 0) {
+        page.item("  ", Ink::Plain, &format!("… and {rest} more (--format json has all)"));
+    }
+}
+
+fn brief(page: &mut Page, title: &str, findings: &[&Finding], report: &Report) {
+    if findings.is_empty() {
+        return;
+    }
+    page.heading(title);
+    for finding in findings.iter().take(OTHERS) {
+        let ink = match finding.severity {
+            Severity::Critical | Severity::High => Ink::Bad,
+            Severity::Medium => Ink::Warning,
+            Severity::Low | Severity::Info => Ink::Plain,
+        };
+        let first = finding.evidence.first().map(|item| words::pointer(item, report)).unwrap_or_default();
+        let grade = format!("{}, {}", words::severity(finding.severity), words::confidence(finding.confidence));
+        let place = words::place(&finding.subject);
+        page.item(&format!("  {} ", finding.code), ink, &format!("({grade}) {place}: {} [{first}]", finding.summary));
+    }
+    more(page, findings.len(), OTHERS);
+}
+
+fn blind_spots(page: &mut Page, report: &Report) {
+    let dropped = report.capture.dropped;
+    if report.capture.limits.is_empty() && report.not_assessed.is_empty() && dropped == 0 {
+        return;
+    }
+    page.heading("What the recording cannot show");
+    for limit in &report.capture.limits {
+        page.item("  ", Ink::Plain, words::limit(limit));
+    }
+    if dropped > 0 {
+        page.item("  ", Ink::Plain, &format!("The recorder dropped {dropped} packets."));
+    }
+    for why in [Why::Encrypted, Why::Gap, Why::Truncated, Why::EndOfCapture] {
+        let mut hidden: Vec<(&str, &Subject)> =
+            report.not_assessed.iter().filter(|item| item.why == why).map(|item| (item.code, &item.subject)).collect();
+        if hidden.is_empty() {
+            continue;
+        }
+        let count = hidden.len();
+        hidden.truncate(6);
+        let mut names: Vec<String> = hidden
+            .iter()
+            .map(|(code, subject)| match &subject.host {
+                Some(host) => format!("{code} for {host}"),
+                None => (*code).to_owned(),
+            })
+            .collect();
+        if let Some(rest) = count.checked_sub(names.len()).filter(|rest| *rest > 0) {
+            names.push(format!("{rest} more"));
+        }
+        page.item(
+            "  Not judged: ",
+            Ink::Plain,
+            &format!("{} ({}). {}", names.join(", "), words::why(why), words::cure(why)),
+        );
+    }
+}
+
+fn footer(page: &mut Page, report: &Report) {
+    page.blank();
+    let capture = &report.capture;
+    let figures = format!(
+        "{} packets, {} TCP connections{}",
+        capture.packets,
+        capture.flows,
+        report.run.go_version.as_ref().map_or_else(String::new, |version| format!(", {version}"))
+    );
+    let files: Vec<&str> = report.run.inputs.iter().map(|input| input.path.as_str()).collect();
+    page.item(
+        "Recording: ",
+        Ink::Faint,
+        &format!("{}{}{figures}", files.join(", "), if files.is_empty() { "" } else { ": " }),
+    );
+    if let (Some(cause), Some(fingerprint)) = (report.verdict.cause, &report.verdict.fingerprint) {
+        page.item("More: ", Ink::Faint, &format!("goprobe explain {cause}   (fingerprint {fingerprint})"));
+    }
+}
+
+/// A value of `details` in one line.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+        Value::List(list) => list.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn a_blocked_run_reads_from_the_verdict_down() {
+        let expected = "\
+BLOCKED: Somebody on the path interferes with proxy.golang.org: the connection is reset on the path
+         because of the name in the TLS hello.
+Who can act: whoever runs the network, or a network on the way
+Cause: tls.sni_reset (critical, strong) at proxy.golang.org (142.250.74.113, port 443)
+       The connection was reset 4.1 ms after the TLS hello, sooner than the server can answer (34.0
+       ms).
+Go said: read: connection reset by peer
+
+Proof
+  frame 41 (+1.203 s)  client hello: names proxy.golang.org
+  frame 42 (+1.207 s)  forged reset: IP TTL 118, server's is 53
+  go's output, line 2  go output: go: … read: connection reset by peer
+  Wireshark: frame.number in {41, 42}
+  Wireshark: tcp.stream eq 3
+
+Other explanations
+  excluded: the server resets every connection (SNI www.google.com completed at the same address,
+            frame 97)
+  possible: large ClientHello not tolerated
+
+What to do
+  1. Use a mirror that is not blocked.
+     $ go env -w GOPROXY=https://goproxy.cn,direct
+  2. Ask whoever runs the network to let the name pass.
+
+Follows from it
+  tls.residual_block (high, moderate) proxy.golang.org (142.250.74.113, port 443): Three more
+      connections to the address got no answer. [frame 60 (+2.000 s)]
+
+Also found
+  cert.misordered_chain (low, proven) goproxy.io (43.152.12.7, port 443): The intermediate stands
+      before the leaf's issuer. [frame 80 (+2.500 s)]
+
+What the recording cannot show
+  Packets are cut by the snap length (record with -s 0).
+  Not judged: cert.missing_intermediate for sum.golang.org (encrypted). TLS keys would show it; what
+              go printed (--go-log) narrows it down.
+
+Recording: a.pcapng: 412 packets, 7 TCP connections, go1.27.3
+More: goprobe explain tls.sni_reset   (fingerprint FINGERPRINT)
+";
+        let report = samples::blocked();
+        let expected = expected.replace("FINGERPRINT", report.verdict.fingerprint.as_ref().unwrap());
+        // `item` folds runs of spaces inside a text.
+        let expected = expected.replace("reset   (", "reset (");
+        let shown = text(&report, Style::default());
+        assert_eq!(shown, expected, "\n{shown}");
+    }
+
+    #[test]
+    fn nothing_at_all_is_said_plainly() {
+        let shown = text(&samples::nothing(), Style::default());
+        assert!(shown.starts_with("NO TRAFFIC: "), "{shown}");
+        assert!(!shown.contains("Cause"), "{shown}");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_asked_unless_it_is_to_be_copied() {
+        for width in [40, 60, 100] {
+            for line in text(&samples::blocked(), Style { color: false, width }).lines() {
+                let copied = line.contains("Wireshark:") || line.contains("$ ") || line.starts_with("More:");
+                assert!(page::columns(line) <= width || copied || !line.trim().contains(' '), "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn hostile_text_drives_no_terminal_and_tells_no_secret() {
+        let shown = text(&samples::hostile(), Style::default());
+        assert!(shown.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{shown:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg"), "{shown}");
+        let json = samples::hostile().json().unwrap();
+        assert!(!json.contains("hunter2") && !json.contains("aHVudGVyMg"), "{json}");
+        assert!(!json.contains("\\u001b") && !json.contains('\u{202e}'), "{json}");
+    }
+}

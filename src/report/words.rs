@@ -1,0 +1,200 @@
+//! Words that the formats for people share: verdicts, places, pointers to packets, display filters.
+
+use super::json::{Confidence, Evidence, Outcome, Report, Severity, Subject, Who, Why};
+
+/// Frames that a display filter names.
+const FRAMES: usize = 20;
+
+pub(super) const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "OK",
+        Outcome::Blocked => "BLOCKED",
+        Outcome::Misconfigured => "MISCONFIGURED",
+        Outcome::Upstream => "UPSTREAM",
+        Outcome::Inconclusive => "INCONCLUSIVE",
+        Outcome::NoTraffic => "NO TRAFFIC",
+    }
+}
+
+pub(super) const fn who(who: Who) -> &'static str {
+    match who {
+        Who::Network => "whoever runs the network, or a network on the way",
+        Who::Server => "whoever runs the server",
+        Who::Proxy => "whoever runs the proxy",
+        Who::Client => "the user or administrator of this client",
+        Who::Upstream => "the service at the far end; here only waiting or another source helps",
+        Who::Unknown => "it cannot be told",
+    }
+}
+
+pub(super) const fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Low => "low",
+        Severity::Medium => "medium",
+        Severity::High => "high",
+        Severity::Critical => "critical",
+    }
+}
+
+pub(super) const fn confidence(confidence: Confidence) -> &'static str {
+    match confidence {
+        Confidence::Weak => "weak",
+        Confidence::Moderate => "moderate",
+        Confidence::Strong => "strong",
+        Confidence::Proven => "proven",
+    }
+}
+
+pub(super) const fn why(why: Why) -> &'static str {
+    match why {
+        Why::Encrypted => "encrypted",
+        Why::Gap => "missing from the recording",
+        Why::Truncated => "cut by the snap length",
+        Why::EndOfCapture => "outside of the recorded time",
+    }
+}
+
+/// What would show what is hidden.
+pub(super) const fn cure(why: Why) -> &'static str {
+    match why {
+        Why::Encrypted => "TLS keys would show it; what go printed (--go-log) narrows it down.",
+        Why::Gap => "Record both directions, on the client, without loss.",
+        Why::Truncated => "Record whole packets (tcpdump -s 0).",
+        Why::EndOfCapture => "Start recording before go and stop it after go has ended.",
+    }
+}
+
+/// What a limit of the recording means.
+pub(super) fn limit(limit: &str) -> &str {
+    match limit {
+        "truncated" => "Packets are cut by the snap length (record with -s 0).",
+        "lossy" => "Packets that arrived are missing (record on the client, with a larger buffer).",
+        "duplicated" => "Packets were recorded twice; the copies were left out.",
+        "midstream" => "Connections are without their start (begin recording before go).",
+        "one_sided" => "One direction alone was recorded.",
+        "damaged" => "Parts of the recording cannot be read; the rest was used.",
+        other => other,
+    }
+}
+
+/// Host, address, port, module of a subject, as far as they are known.
+pub(super) fn place(subject: &Subject) -> String {
+    let port = subject.port.map(|port| format!("port {port}"));
+    let (name, more) = match (&subject.host, &subject.address, &subject.module) {
+        (Some(host), address, module) => (host.as_str(), [address.clone(), port, module.clone()]),
+        (None, Some(address), module) => (address.as_str(), [None, port, module.clone()]),
+        (None, None, Some(module)) => (module.as_str(), [None, port, None]),
+        (None, None, None) => ("this run", [None, port, None]),
+    };
+    let more: Vec<String> = more.into_iter().flatten().collect();
+    if more.is_empty() { name.to_owned() } else { format!("{name} ({})", more.join(", ")) }
+}
+
+/// What an item points at: `frame 41 (+1.203 s)`, with the file where there are several.
+pub(super) fn pointer(item: &Evidence, report: &Report) -> String {
+    if let Some(frame) = item.frame {
+        let file = (report.run.inputs.len() > 1)
+            .then(|| item.file.and_then(|file| report.run.inputs.get(usize::from(file))))
+            .flatten()
+            .map_or_else(String::new, |input| format!("{} ", input.path));
+        let time = item.time.zip(report.capture.first).map_or_else(String::new, |(time, first)| {
+            let nanos = time.0.since(first.0).nanos();
+            let sign = if nanos < 0 { '-' } else { '+' };
+            let millis = nanos.unsigned_abs() / 1_000_000;
+            format!(" ({sign}{}.{:03} s)", millis / 1_000, millis % 1_000)
+        });
+        return format!("{file}frame {frame}{time}");
+    }
+    if let Some(log) = item.log {
+        return format!("go's output, line {}", log.line);
+    }
+    if let Some(probe) = item.probe {
+        return format!("probe {probe}");
+    }
+    match (&item.path, &item.variable) {
+        (Some(path), _) => format!("file {path}"),
+        (None, Some(variable)) => format!("variable {variable}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// Wireshark display filters for the frames among the evidence, and for its connection when that is a single one.
+///
+/// `tcp.stream` counts within one file, so it is given only where there is no more than one.
+pub(super) fn filters(evidence: &[Evidence], report: &Report) -> Vec<String> {
+    let mut files: Vec<u16> = evidence.iter().filter_map(|item| item.file).collect();
+    files.sort_unstable();
+    files.dedup();
+    let several = report.run.inputs.len() > 1;
+    let mut filters = Vec::new();
+    for file in files {
+        let mut frames: Vec<u32> =
+            evidence.iter().filter(|item| item.file == Some(file)).filter_map(|item| item.frame).collect();
+        frames.sort_unstable();
+        frames.dedup();
+        frames.truncate(FRAMES);
+        let list: Vec<String> = frames.iter().map(u32::to_string).collect();
+        let filter = match list.as_slice() {
+            [one] => format!("frame.number == {one}"),
+            _ => format!("frame.number in {{{}}}", list.join(", ")),
+        };
+        let path = report.run.inputs.get(usize::from(file)).filter(|_| several).map(|input| input.path.as_str());
+        filters.push(path.map_or_else(|| filter.clone(), |path| format!("{filter}   (in {path})")));
+    }
+    let mut flows: Vec<u32> = evidence.iter().filter_map(|item| item.flow).collect();
+    flows.sort_unstable();
+    flows.dedup();
+    if let ([flow], false) = (flows.as_slice(), several) {
+        filters.push(format!("tcp.stream eq {flow}"));
+    }
+    filters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+    use crate::report::{InputFile, LogLine};
+
+    fn frame(number: u32, file: u16, flow: Option<u32>) -> Evidence {
+        Evidence { frame: Some(number), file: Some(file), flow, ..Evidence::default() }
+    }
+
+    #[test]
+    fn filters_name_frames_once_and_the_connection_when_it_is_one() {
+        let report = samples::blocked();
+        let filters_of = |items: &[Evidence]| filters(items, &report);
+        assert_eq!(filters_of(&[frame(7, 0, Some(3))]), ["frame.number == 7", "tcp.stream eq 3"]);
+        assert_eq!(
+            filters_of(&[frame(9, 0, Some(3)), frame(7, 0, Some(4)), frame(9, 0, None)]),
+            ["frame.number in {7, 9}"]
+        );
+        let log = Evidence { log: Some(LogLine { input: 0, line: 1 }), ..Evidence::default() };
+        assert!(filters_of(&[log]).is_empty());
+    }
+
+    #[test]
+    fn several_files_have_a_filter_each_and_no_stream() {
+        let mut report = samples::blocked();
+        report.run.inputs.push(InputFile { path: "b.pcap".to_owned(), sha256: String::new(), bytes: 1 });
+        let items = [frame(7, 0, Some(3)), frame(8, 1, Some(3))];
+        assert_eq!(filters(&items, &report), ["frame.number == 7   (in a.pcapng)", "frame.number == 8   (in b.pcap)"]);
+        assert_eq!(pointer(&items[1], &report), "b.pcap frame 8");
+    }
+
+    #[test]
+    fn times_before_the_first_frame_are_negative() {
+        let report = samples::blocked();
+        let mut item = frame(1, 0, None);
+        item.time = Some(crate::report::Time(samples::at(1, -1_500).time));
+        assert_eq!(pointer(&item, &report), "frame 1 (-1.500 s)");
+    }
+
+    #[test]
+    fn a_place_is_named_by_what_is_known() {
+        assert_eq!(place(&Subject::default()), "this run");
+        let subject = Subject { address: Some("2001:db8::1".to_owned()), port: Some(53), ..Subject::default() };
+        assert_eq!(place(&subject), "2001:db8::1 (port 53)");
+    }
+}
