@@ -6,6 +6,8 @@
 
 mod algorithm;
 mod constraints;
+#[cfg(test)]
+mod cross_check;
 mod der;
 mod extensions;
 mod facts;

@@ -53,7 +53,7 @@ pub enum SignatureAlgorithm {
 }
 
 impl SignatureAlgorithm {
-    /// Reads the content of an AlgorithmIdentifier.
+    /// Reads the content of an `AlgorithmIdentifier`.
     pub(super) fn read(content: &[u8]) -> Option<Self> {
         let mut fields = Reader::new(content);
         let oid = fields.read(OID)?.content;
@@ -211,7 +211,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// A SubjectPublicKeyInfo taken apart.
+/// A `SubjectPublicKeyInfo` taken apart.
 pub(super) struct PublicKey<'a> {
     pub(super) key: Key,
     /// The octets of its subjectPublicKey.
@@ -219,7 +219,7 @@ pub(super) struct PublicKey<'a> {
 }
 
 impl<'a> PublicKey<'a> {
-    /// Reads the content of a SubjectPublicKeyInfo.
+    /// Reads the content of a `SubjectPublicKeyInfo`.
     pub(super) fn read(content: &'a [u8]) -> Option<Self> {
         let mut fields = Reader::new(content);
         let mut algorithm = fields.read(SEQUENCE)?.enter();
@@ -248,7 +248,7 @@ impl<'a> PublicKey<'a> {
     }
 }
 
-/// The length of the modulus of an RSAPublicKey (RFC 8017 §A.1.1).
+/// The length of the modulus of an `RSAPublicKey` (RFC 8017 §A.1.1).
 fn modulus_bits(key: &[u8]) -> Option<u32> {
     let modulus = Reader::new(key).read(SEQUENCE)?.enter().read(INTEGER)?.content;
     let zeros = modulus.iter().take_while(|&&octet| octet == 0).count();

@@ -88,6 +88,9 @@ pub struct Extensions {
     pub name_constraints: Option<NameConstraints>,
     /// Whether it holds signed certificate timestamps (RFC 6962 §3.3), as those of public authorities do.
     pub has_timestamps: bool,
+    /// Whether certificatePolicies holds one of the CA/Browser Forum's (2.23.140.1.1 and 2.23.140.1.2.1 to .3), which
+    /// publicly trusted certificates have to hold.
+    pub has_public_policy: bool,
     /// Critical extensions that Go does not handle, by object identifier.
     pub unhandled_critical: Vec<String>,
 }
@@ -149,9 +152,10 @@ impl Extensions {
                 self.has_timestamps = true;
                 return Taken::Unhandled;
             }
-            // certificatePolicies, policyMappings, cRLDistributionPoints, policyConstraints, inhibitAnyPolicy: Go
-            // handles them, and none of them decides anything in a TLS handshake.
-            [0x55, 0x1d, 0x1f | 0x20 | 0x21 | 0x24 | 0x36] => return Taken::Read,
+            [0x55, 0x1d, 0x20] => ("certificatePolicies", self.take_policies(&mut value)),
+            // policyMappings, cRLDistributionPoints, policyConstraints, inhibitAnyPolicy: Go handles them, and none of
+            // them decides anything in a TLS handshake.
+            [0x55, 0x1d, 0x1f | 0x21 | 0x24 | 0x36] => return Taken::Read,
             _ => return Taken::Unhandled,
         };
         if read.is_some() { Taken::Read } else { Taken::Faulty(name) }
@@ -221,6 +225,15 @@ impl Extensions {
         }
         self.server_auth = Some(server_auth);
         usages.is_empty().then_some(())
+    }
+
+    fn take_policies(&mut self, value: &mut Reader<'_>) -> Option<()> {
+        let mut policies = value.read(SEQUENCE)?.enter();
+        while let Some(policy) = policies.read(SEQUENCE) {
+            let id = policy.enter().read(OID)?.content;
+            self.has_public_policy |= matches!(id, [0x67, 0x81, 0x0c, 1, 1] | [0x67, 0x81, 0x0c, 1, 2, 1..=3]);
+        }
+        policies.is_empty().then_some(())
     }
 
     fn take_access(&mut self, value: &mut Reader<'_>) -> Option<()> {

@@ -44,6 +44,8 @@ pub struct Facts {
     pub common_name: Option<String>,
     /// The issuer's last commonName.
     pub issuer_common_name: Option<String>,
+    /// The issuer's last organizationName.
+    pub issuer_organization: Option<String>,
     /// Whether subject and issuer are the same bytes.
     pub self_issued: bool,
     /// From when it is valid.
@@ -110,7 +112,7 @@ impl Certificate {
         self.part(|places| &places.issuer)
     }
 
-    /// The SubjectPublicKeyInfo as DER; empty where it could not be read.
+    /// The `SubjectPublicKeyInfo` as DER; empty where it could not be read.
     #[must_use]
     pub fn spki_der(&self) -> &[u8] {
         self.part(|places| &places.spki)
@@ -178,9 +180,10 @@ impl Facts {
             if !read.as_ref().is_some_and(|name| name.whole) {
                 unread.push(label);
             }
-            read.map_or((None, None), |name| (Some(name.text), name.common_name))
+            read.map_or((None, None, None), |name| (Some(name.text), name.common_name, name.organization))
         };
-        let (issuer, issuer_common_name) = name(&mut places.issuer, &mut unread, "issuer", fields.read(SEQUENCE));
+        let (issuer, issuer_common_name, issuer_organization) =
+            name(&mut places.issuer, &mut unread, "issuer", fields.read(SEQUENCE));
         let mut validity = fields.read(SEQUENCE).map(|validity| validity.enter());
         let mut time = |label| {
             let time = validity.as_mut().and_then(Reader::any).and_then(|time| ValidityTime::read(&time));
@@ -190,7 +193,7 @@ impl Facts {
             time
         };
         let (not_before, not_after) = (time("notBefore"), time("notAfter"));
-        let (subject, common_name) = name(&mut places.subject, &mut unread, "subject", fields.read(SEQUENCE));
+        let (subject, common_name, _) = name(&mut places.subject, &mut unread, "subject", fields.read(SEQUENCE));
 
         let spki = fields.read(SEQUENCE);
         if let Some(spki) = &spki {
@@ -226,6 +229,7 @@ impl Facts {
             issuer,
             common_name,
             issuer_common_name,
+            issuer_organization,
             self_issued,
             not_before,
             not_after,

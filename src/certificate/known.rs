@@ -11,7 +11,7 @@ pub struct Known<'a> {
     pub subject_der: &'a [u8],
     /// Its issuer's Name, DER.
     pub issuer_der: &'a [u8],
-    /// Its SubjectPublicKeyInfo, DER.
+    /// Its `SubjectPublicKeyInfo`, DER.
     pub spki_der: &'a [u8],
     /// Its subjectKeyIdentifier.
     pub key_id: Option<&'a [u8]>,

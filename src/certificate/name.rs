@@ -4,6 +4,7 @@ use super::der::{BIT_STRING, Element, OID, Reader, SEQUENCE, SET, dotted, hex};
 use std::borrow::Cow;
 
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
 
 /// What a Name element says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub(super) struct Name {
     pub(super) text: String,
     /// The last commonName, as Go's `pkix.Name.CommonName`.
     pub(super) common_name: Option<String>,
+    /// The last organizationName.
+    pub(super) organization: Option<String>,
     /// Whether all of it could be read.
     pub(super) whole: bool,
 }
@@ -46,6 +49,8 @@ pub(super) fn read(content: &[u8]) -> Name {
                     push_escaped(&mut part, &text);
                     if kind.content == COMMON_NAME {
                         name.common_name = Some(text.into_owned());
+                    } else if kind.content == ORGANIZATION {
+                        name.organization = Some(text.into_owned());
                     }
                 }
                 // RFC 4514 §2.4: a value without a string form is its encoding.
@@ -142,6 +147,7 @@ mod tests {
         let read = read(&der);
         assert_eq!(read.text, r"CN=R,O=A\, Inc.,C=US");
         assert_eq!((read.common_name.as_deref(), read.whole), (Some("R"), true));
+        assert_eq!(read.organization.as_deref(), Some("A, Inc."));
     }
 
     #[test]
@@ -171,7 +177,7 @@ mod tests {
     fn what_stands_before_the_damage_is_read() {
         let mut der = name(&[(COMMON_NAME, 0x0c, b"R")]);
         der.extend([SET, 0x40]);
-        assert_eq!(read(&der), Name { text: "CN=R".into(), common_name: Some("R".into()), whole: false });
+        assert_eq!(read(&der), Name { text: "CN=R".into(), common_name: Some("R".into()), ..Name::default() });
         assert_eq!(read(&[]), Name { whole: true, ..Name::default() });
     }
 }

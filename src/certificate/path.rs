@@ -269,7 +269,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The content of the SubjectPublicKeyInfo.
+    /// The content of the `SubjectPublicKeyInfo`.
     fn key(&self, node: Node<'a>) -> &'a [u8] {
         match node {
             Node::Sent(place) => {

@@ -38,7 +38,7 @@ pub enum RootsError {
     },
 }
 
-/// One trusted root. Its fields are the contents of the Name and SubjectPublicKeyInfo SEQUENCEs.
+/// One trusted root. Its fields are the contents of the Name and `SubjectPublicKeyInfo` SEQUENCEs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Root<'a> {
     pub(super) subject: &'a [u8],
@@ -103,8 +103,18 @@ impl Roots {
         self.by_subject(der::content(certificate.subject_der())?).find(|root| root.spki == spki)
     }
 
+    /// The subject of a root that belongs to this organization.
+    pub(super) fn of_organization(&self, organization: &str) -> Option<String> {
+        let mut names = self.all().map(|root| name::read(root.subject));
+        names.find(|name| name.organization.as_deref() == Some(organization)).map(|name| name.text)
+    }
+
     /// The roots with this subject (the content of a Name); added ones first.
     pub(super) fn by_subject<'a>(&'a self, subject: &[u8]) -> impl Iterator<Item = Root<'a>> {
+        self.all().filter(move |root| root.subject == subject)
+    }
+
+    fn all(&self) -> impl Iterator<Item = Root<'_>> {
         let mozilla = if self.mozilla { webpki_roots::TLS_SERVER_ROOTS } else { &[] };
         let mozilla = mozilla.iter().map(|anchor| Root {
             subject: anchor.subject.as_ref(),
@@ -118,7 +128,7 @@ impl Roots {
                 certificate: Some(certificate),
             })
         });
-        added.chain(mozilla).filter(move |root| root.subject == subject)
+        added.chain(mozilla)
     }
 }
 
@@ -128,14 +138,19 @@ mod tests {
     use crate::certificate::algorithm::{KeyKind, PublicKey};
 
     #[test]
-    fn every_root_of_mozilla_has_a_name_and_a_key_that_can_be_checked() {
+    fn roots_of_mozilla_have_a_name_and_a_key_that_can_be_checked() {
+        let mut unchecked = Vec::new();
         for anchor in webpki_roots::TLS_SERVER_ROOTS {
             let name = name::read(&anchor.subject);
             assert!(name.whole && !name.text.is_empty());
             let key = PublicKey::read(&anchor.subject_public_key_info).unwrap().key;
-            assert!(matches!(key.kind, KeyKind::Rsa | KeyKind::Ecdsa(256 | 384)), "{} {key}", name.text);
+            if !matches!(key.kind, KeyKind::Rsa | KeyKind::Ecdsa(256 | 384)) {
+                unchecked.push(format!("{}: {key}", name.text));
+            }
             assert_eq!(Roots::mozilla().by_subject(&anchor.subject).count(), 1, "{}", name.text);
         }
+        // One of P-521 in 2026; more of what ring cannot do would make "unverifiable" a common answer.
+        assert!(unchecked.len() <= 1, "{unchecked:?}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) enum Signature {
     Unchecked,
 }
 
-/// Checks the signature on `certificate` with the key in the content of a SubjectPublicKeyInfo.
+/// Checks the signature on `certificate` with the key in the content of a `SubjectPublicKeyInfo`.
 pub(super) fn check(certificate: &Certificate, spki: &[u8]) -> Signature {
     let Some(algorithm) = certificate.facts().and_then(|facts| facts.signature_algorithm.as_ref()) else {
         return Signature::Unchecked;

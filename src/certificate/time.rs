@@ -28,7 +28,7 @@ impl ValidityTime {
         Timestamp::from_seconds(self.0)
     }
 
-    /// Reads a UTCTime or GeneralizedTime element: with or without seconds, fractions and offset.
+    /// Reads a `UTCTime` or `GeneralizedTime` element: with or without seconds, fractions and offset.
     pub(super) fn read(element: &Element<'_>) -> Option<Self> {
         let text = std::str::from_utf8(element.content).ok()?;
         let mut digits = Digits(text);

@@ -70,7 +70,13 @@ fn a_missing_intermediate_is_named_when_it_is_known() {
     let judgement = judge(&chain, Some(HOST), NOW, &roots, &NoneKnown);
     assert_eq!(
         judgement.path,
-        Path::UnknownIssuer { via: vec![0], issuer: "CN=Intermediate".into(), ca_issuers: None, public_marks: false }
+        Path::UnknownIssuer {
+            via: vec![0],
+            issuer: "CN=Intermediate".into(),
+            ca_issuers: None,
+            akin_root: None,
+            public_marks: false
+        }
     );
     let seen = [&fixture.intermediate.certificate];
     let judgement = judge(&chain, Some(HOST), NOW, &roots, &&seen[..]);
@@ -85,6 +91,33 @@ fn a_missing_intermediate_is_named_when_it_is_known() {
         Path::VerifiedWithKnown { via: vec![0], missing: vec![missing], root: "CN=Root".into() }
     );
     assert!(!judgement.go_accepts());
+}
+
+#[test]
+fn marks_of_public_authorities_are_noted_where_the_issuer_is_unknown() {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "Trust Services");
+    let root = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let issuer = Authority::root("Elsewhere").authority("Intermediate", |params| {
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "Trust Services");
+    });
+    let leaf = issuer.leaf(&[HOST], |params| {
+        // certificatePolicies with 2.23.140.1.2.1, authorityInfoAccess with a caIssuers URL
+        let policies = [&[0x30, 10, 0x30, 8, 6, 6][..], &[0x67, 0x81, 0x0c, 1, 2, 1]].concat();
+        let access = [&[0x30, 20, 0x30, 18, 6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 6][..], b"http:/"].concat();
+        params.custom_extensions = vec![
+            CustomExtension::from_oid_content(&[2, 5, 29, 32], policies),
+            CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access),
+        ];
+    });
+    let roots = Roots::none().with_pem(root.der()).unwrap();
+    let judgement = judge(&[&leaf], Some(HOST), NOW, &roots, &NoneKnown);
+    let Path::UnknownIssuer { ca_issuers, akin_root, public_marks, .. } = judgement.path else {
+        panic!("{judgement:?}")
+    };
+    assert_eq!(ca_issuers.as_deref(), Some("http:/"));
+    assert_eq!(akin_root.as_deref(), Some("O=Trust Services,CN=rcgen self signed cert"));
+    assert!(public_marks);
 }
 
 /// A trusted list of one entry.
@@ -426,7 +459,7 @@ proptest::proptest! {
                 let at = at % der.len();
                 der[at] = u8::try_from(value).unwrap();
             }
-            der.truncate(der.len().saturating_sub(if cut < 600 { 0 } else { cut - 600 }));
+            der.truncate(der.len().saturating_sub(cut.saturating_sub(600)));
             let leaf = Certificate::parse(&der);
             let judgement = fixture.judge(&[&leaf, &fixture.intermediate.certificate]);
             proptest::prop_assert!(!judgement.go_accepts() || der == fixture.leaf.der.to_vec());
