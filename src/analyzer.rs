@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::flow::{Flow, Limits, Tracker};
 use crate::go::GoRun;
+use crate::go::advice::GoVersion;
 use crate::observation::{
     Case, Connection, DnsTransport, End, Exchange, Handshake, Health, IcmpError, IpMark, Outcome, Recording, Segments,
 };
@@ -128,6 +129,10 @@ impl<'r> Analyzer<'r> {
             }
         }
         tie_tunnels(&mut case);
+        if case.go.version.is_none() {
+            let hellos = case.handshakes.iter().filter_map(|handshake| handshake.hello.as_ref());
+            case.go.version = hellos.filter_map(|hello| hello.go).find_map(GoVersion::parse);
+        }
         self.scope.mark(&mut case, self.reference);
         case
     }

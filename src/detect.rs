@@ -4,8 +4,14 @@
 //! [`ALL`], a [`Code`] and its explanation. What is the cause and what its consequence is told in [`crate::diagnosis`].
 
 mod attempt;
+mod capture;
+mod cert;
+mod dns;
 mod go_output;
+mod net;
+mod proxy;
 mod subject;
+mod tcp;
 mod tls;
 
 use crate::finding::{Assessment, Code};
@@ -21,7 +27,15 @@ pub struct Detector {
 }
 
 /// All detectors. Their order means nothing.
-pub const ALL: &[Detector] = &[tls::DETECTOR];
+pub const ALL: &[Detector] = &[
+    capture::DETECTOR,
+    dns::DETECTOR,
+    net::DETECTOR,
+    tcp::DETECTOR,
+    tls::DETECTOR,
+    cert::DETECTOR,
+    proxy::DETECTOR,
+];
 
 /// What all detectors say, each finding tied to the line of go's output that it explains.
 #[must_use]

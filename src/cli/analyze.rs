@@ -1,16 +1,24 @@
 //! `goprobe analyze`: recordings in, report out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use super::args::{Analyze, Facts, Format, ReportOptions};
 use super::exit::Exit;
 use super::output;
 use crate::diagnosis::{Circumstances, Level, Overrides, diagnose};
+use crate::analyzer::{Analyzer, Options};
+use crate::detect;
 use crate::finding::Assessment;
-use crate::observation::Case;
+use crate::go::GoRun;
+use crate::go::env::GoEnv;
+use crate::go::log::GoLog;
+use crate::observation::{Case, Recording, Relevance};
+use crate::reference::Reference;
+use crate::reference::honest::HonestAnswers;
+use crate::source::{self, Reader};
 use crate::report::{self, Context, Input, Observations, Report};
 use crate::types::Timestamp;
 
@@ -39,16 +47,92 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     let started = now();
     refuse_unbuilt(args)?;
     let overrides = overrides(&args.report)?;
-    let examined = examine(&args.files, &args.facts)?;
+    let examined = examine(&args.files, &args.facts, args.report.observations)?;
     let (data, exit) = present(&examined, &overrides, &args.report, started)?;
     output::deliver(&data, args.report.output.as_deref())?;
     Ok(exit)
 }
 
 /// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other.
-fn examine(files: &[PathBuf], facts: &Facts) -> anyhow::Result<Examined> {
-    let _ = (files, facts);
-    bail!("this build of goprobe cannot read recordings")
+fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<Examined> {
+    let reference = reference(facts)?;
+    let go = go_run(facts)?;
+    let inputs = source::Input::open_all(files)?;
+    let mut reader = Reader::new(&inputs);
+    let mut analyzer = Analyzer::new(&reference, go, Options { keep_all, judge_all: facts.all_traffic });
+    while let Some(record) = reader.next() {
+        analyzer.push(&record);
+    }
+    let summary = reader.summary();
+    let files = Recording {
+        dropped: summary.dropped.unwrap_or(0),
+        link_types: summary.link_type_names().into_iter().map(std::borrow::Cow::into_owned).collect(),
+        paths: inputs.iter().map(|input| input.path().display().to_string()).collect(),
+        ..Recording::default()
+    };
+    let damage = summary.damage.iter().take(8).map(|damage| format!("{} at offset {}", damage.what, damage.offset));
+    let case = analyzer.finish(files, damage.collect(), summary.damaged);
+    let inputs = inputs
+        .iter()
+        .map(|input| {
+            Ok(Input {
+                path: input.path().display().to_string(),
+                sha256: input.sha256()?.to_owned(),
+                bytes: input.bytes(),
+            })
+        })
+        .collect::<Result<Vec<_>, source::Error>>()?;
+    Ok(Examined {
+        inputs,
+        assessments: detect::assess(&case, &reference),
+        circumstances: circumstances(&case),
+        command: None,
+        go_version: case.go.version.map(|version| version.to_string()),
+        rules_version: reference.version(),
+        rules_sha256: reference.sha256().to_owned(),
+        case,
+    })
+}
+
+/// The rules, with what is known of this case.
+fn reference(facts: &Facts) -> anyhow::Result<Reference> {
+    let mut reference = match &facts.rules {
+        Some(folder) => Reference::with_overlay(folder),
+        None => Reference::builtin(),
+    }?;
+    if let Some(path) = &facts.reference {
+        let honest = HonestAnswers::parse(&text(path)?).with_context(|| format!("cannot use {}", path.display()))?;
+        reference = reference.with_honest(honest);
+    }
+    let mut roots = reference.roots().clone();
+    for path in &facts.ca {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        roots = roots.with_pem(&bytes).with_context(|| format!("cannot read the roots of {}", path.display()))?;
+    }
+    Ok(reference.with_roots(roots))
+}
+
+/// What is known of the run of go.
+fn go_run(facts: &Facts) -> anyhow::Result<GoRun> {
+    let log = facts.go_log.as_deref().map(text).transpose()?.map(|text| GoLog::parse(&text));
+    let env = facts.go_env.as_deref().map(text).transpose()?.map(|text| GoEnv::parse(&text));
+    let version = env.as_ref().and_then(GoEnv::go_version);
+    Ok(GoRun { log, env, exit: facts.go_exit, version })
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(crate::go::decode(&bytes))
+}
+
+/// Whether go was seen, and how it fared.
+fn circumstances(case: &Case) -> Circumstances {
+    Circumstances {
+        go_traffic: case.lookups.iter().any(|lookup| lookup.relevance > Relevance::Other)
+            || case.connections.iter().any(|connection| connection.relevance > Relevance::Other),
+        exit_status: case.go.exit,
+        errors: case.go.errors().iter().map(|error| error.text.clone()).collect(),
+    }
 }
 
 /// From what the detectors say to the report in the format asked for, and how to exit.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::args::{PlainFormat, Rules, RulesCommand};
 use super::exit::Exit;
 use super::output;
+use crate::reference::Reference;
 
 /// The reference data as far as it is shown.
 struct Listing {
@@ -37,8 +38,22 @@ pub(super) fn run(args: &Rules) -> anyhow::Result<Exit> {
 
 /// Loads and validates. All mistakes come in one error.
 fn listing(folder: Option<&Path>) -> anyhow::Result<Listing> {
-    let _ = folder;
-    bail!("this build of goprobe has no reference data to show")
+    let reference = match folder {
+        Some(folder) => Reference::with_overlay(folder),
+        None => Reference::builtin(),
+    }?;
+    let entries = reference
+        .entries()
+        .iter()
+        .map(|entry| Entry {
+            file: entry.file.clone(),
+            kind: entry.kind.clone(),
+            name: entry.name.clone(),
+            source: entry.provenance.source.clone(),
+            checked: entry.provenance.checked.to_string(),
+        })
+        .collect();
+    Ok(Listing { version: reference.version(), sha256: reference.sha256().to_owned(), entries })
 }
 
 fn checked(listing: &Listing, format: PlainFormat) -> String {

@@ -99,7 +99,8 @@ struct Everywhere<'c> {
 
 impl KnownIntermediates for Everywhere<'_> {
     fn by_subject<'a>(&'a self, subject_der: &[u8]) -> Vec<Known<'a>> {
-        let mut known = self.seen.as_slice().by_subject(subject_der);
+        let theirs = self.seen.iter().filter(|seen| seen.subject_der() == subject_der);
+        let mut known: Vec<Known<'a>> = theirs.filter_map(|seen| Known::seen(seen)).collect();
         known.extend(self.reference.known_intermediates(subject_der));
         known
     }

@@ -129,7 +129,9 @@ fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> 
 fn is_private(shown: &Shown<'_>) -> bool {
     match &shown.judgement.path {
         Path::PrivateRoot { .. } => true,
-        Path::UnknownIssuer { ca_issuers, public_marks, .. } => ca_issuers.is_none() && !public_marks,
+        Path::UnknownIssuer { ca_issuers, akin_root, public_marks, .. } => {
+            ca_issuers.is_none() && akin_root.is_none() && !public_marks
+        }
         _ => false,
     }
 }
@@ -223,12 +225,12 @@ fn path(reference: &Reference, shown: &Shown<'_>) -> Option<Finding> {
             );
             missing_intermediate(shown, Confidence::Proven, summary, names, missing.first().and_then(|missing| missing.ca_issuers.clone()))
         }
-        Path::UnknownIssuer { issuer, ca_issuers, public_marks, .. } => {
+        Path::UnknownIssuer { issuer, ca_issuers, akin_root, public_marks, .. } => {
             let public_host = shown.host.as_deref().is_some_and(|host| reference.host(host).is_some());
             // An authority that says where its own certificate is to be had, or that logs what it signs, is meant for
             // the public: then what is missing is the certificate, not the trust.
-            if ca_issuers.is_some() || *public_marks {
-                let sure = if public_host || *public_marks { Confidence::Strong } else { Confidence::Moderate };
+            if ca_issuers.is_some() || akin_root.is_some() || *public_marks {
+                let sure = if public_host || *public_marks || akin_root.is_some() { Confidence::Strong } else { Confidence::Moderate };
                 let summary = format!(
                     "{host} sends {} certificate(s) and not the one of their issuer \"{issuer}\".",
                     shown.chain.len()
