@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
+#[expect(clippy::expect_used, reason = "a command that does not start is a failed test")]
 fn goprobe(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_goprobe"));
     command.args(arguments).stdin(Stdio::null()).output().expect("goprobe must start")

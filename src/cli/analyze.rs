@@ -177,7 +177,7 @@ fn refuse_unbuilt(args: &Analyze) -> anyhow::Result<()> {
         (args.report.format == Format::Sarif, "--format sarif"),
     ];
     match unbuilt.into_iter().find(|(given, _)| *given) {
-        Some((_, what)) => bail!("goprobe {} does not have {what}", env!("CARGO_PKG_VERSION")),
+        Some((_, what)) => bail!("version {} does not have {what}", env!("CARGO_PKG_VERSION")),
         None => Ok(()),
     }
 }

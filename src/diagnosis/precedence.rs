@@ -268,7 +268,7 @@ pub(super) fn can_be_cause(finding: &Finding) -> bool {
 }
 
 /// Interference below its code's own severity is interference without effect: it explains no failure.
-fn had_no_effect(finding: &Finding) -> bool {
+pub(super) fn had_no_effect(finding: &Finding) -> bool {
     finding.fault == Fault::Interference
         && finding.severity <= Severity::Medium
         && finding.code.severity() > Severity::Medium

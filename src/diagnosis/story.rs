@@ -9,8 +9,9 @@ use crate::observation::Veil;
 /// Brings what the detectors say into order and names one cause.
 ///
 /// Candidates for the cause are findings of severity medium and above that are not harmless and follow from no other.
-/// Among them counts, in this order: whether go died of it, whether it is known whose fault it is, whether more than one
-/// hint speaks for it, how bad it is, how sure it is, and at last the order of [`crate::finding::Code::ALL`].
+/// Among them counts, in this order: whether go died of it; where go failed, whether it had an effect, and where go did not,
+/// whether somebody interferes; whether it is known whose fault it is; whether more than one hint speaks for it; how bad it
+/// is; how sure it is; and at last the order of [`crate::finding::Code::ALL`].
 #[must_use]
 pub fn diagnose(assessments: Vec<Assessment>, circumstances: &Circumstances, overrides: &Overrides) -> Diagnosis {
     let Assessment { found, not_assessed } = overrides.apply(assessments);
@@ -139,11 +140,16 @@ fn ranking(findings: &[Finding], parents: &[Option<usize>], circumstances: &Circ
             (false, true) => 1,
             (false, false) => 2,
         };
-        (group, !speaks_for(index), weight(finding), index)
+        // Where go failed, interference without effect is not why; where it did not, interference is what is left to tell.
+        let beside = match circumstances.failed() {
+            true => precedence::had_no_effect(finding),
+            false => finding.fault != Fault::Interference,
+        };
+        (group, !speaks_for(index), beside, weight(finding), index)
     };
     let mut keys: Vec<_> = findings.iter().enumerate().map(|(index, finding)| key(index, finding)).collect();
     keys.sort();
-    keys.into_iter().map(|(_, _, _, index)| index).collect()
+    keys.into_iter().map(|(_, _, _, _, index)| index).collect()
 }
 
 impl Circumstances {
@@ -324,6 +330,18 @@ pub(crate) mod tests {
         harmless.fault = Fault::Harmless;
         let verdict = told(vec![harmless], &fine).verdict;
         assert_eq!((verdict.outcome, verdict.cause), (Outcome::Ok, None));
+    }
+
+    #[test]
+    fn interference_without_effect_is_not_why_go_failed() {
+        let lost = finding(Code::TcpResetInjected, HOST, TRUE).with_severity(Severity::Medium);
+        let mut alert = finding(Code::TlsServerAlert, HOST, TRUE);
+        alert.fault = Fault::Server;
+        alert.set_confidence(Confidence::Moderate);
+        let both = vec![lost, alert];
+        assert_eq!(told(both.clone(), &failed()).verdict.cause, Some(Code::TlsServerAlert));
+        let fine = Circumstances { go_traffic: true, exit_status: Some(0), errors: Vec::new() };
+        assert_eq!(told(both, &fine).verdict.outcome, Outcome::Blocked);
     }
 
     #[test]
