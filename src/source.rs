@@ -133,7 +133,7 @@ pub enum Record<'a> {
 pub struct Frame<'a> {
     /// Which one.
     pub no: FrameNo,
-    /// When.
+    /// When. A pcapng Simple Packet Block has no time and is given the latest one before it in its file.
     pub time: Timestamp,
     /// Its link type (a LINKTYPE_ value of the tcpdump registry).
     pub link: u16,
@@ -156,7 +156,7 @@ impl std::fmt::Debug for Secret<'_> {
     }
 }
 
-/// A comment found in a pcapng file.
+/// A comment found in a pcapng file; that of a packet comes right behind the packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Note<'a> {
     /// The frame that it was attached to, if it was one.

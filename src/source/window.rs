@@ -40,8 +40,9 @@ impl Window {
             self.before += self.start as u64;
             (self.start, self.end) = (0, held);
         }
-        if wanted > self.buffer.len() {
-            self.buffer.resize(wanted.next_multiple_of(1 << 16), 0);
+        // Twice what is wanted: otherwise looking far ahead from every place in turn would move all of it every time.
+        if wanted > self.buffer.len() / 2 {
+            self.buffer.resize(wanted.saturating_mul(2).next_multiple_of(1 << 16), 0);
         }
         while self.end - self.start < wanted {
             match self.from.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
