@@ -186,7 +186,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(400))]
+        #![proptest_config(ProptestConfig::with_cases(2000))]
 
         #[test]
         fn no_bytes_break_the_decoder(frames in prop::collection::vec((hostile(), 0_u32..80), 1..6)) {
@@ -195,7 +195,6 @@ mod tests {
                 for (bytes, cut) in &frames {
                     let mut frame = frame(link, bytes);
                     frame.original_length = frame.original_length.saturating_add(cut.saturating_sub(40));
-
                     let lengths = match decoder.decode(&frame) {
                         Some(Packet { transport: Transport::Tcp(tcp), missing, .. }) => {
                             Some((tcp.payload.len(), tcp.declared, missing))
