@@ -81,7 +81,7 @@ impl Hosts {
             let name = entry.parsed_text("name", "a host name in lower case, or *.suffix", |name| {
                 let rest = name.strip_prefix("*.").unwrap_or(name);
                 let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '_');
-                (rest.contains('.') && rest.chars().all(fine)).then(|| name.to_owned())
+                (name.contains('.') && !rest.is_empty() && rest.chars().all(fine)).then(|| name.to_owned())
             });
             let operator = entry.text("operator");
             let role = entry.word("role", ROLES);

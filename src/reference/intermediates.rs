@@ -5,6 +5,7 @@
 //! a bundled certificate to its own issuer is the CCADB's word.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 
 use ring::digest::{SHA256, digest};
 use x509_parser::extensions::ParsedExtension;
@@ -15,7 +16,7 @@ use crate::types::Timestamp;
 
 const MAGIC: &[u8] = b"GPI1";
 /// What a bundle unpacks to at most; the real one is 1 MB.
-const LIMIT: usize = 64 << 20;
+const LIMIT: u64 = 64 << 20;
 const LEVEL: i32 = 19;
 
 /// A public intermediate certificate.
@@ -24,7 +25,7 @@ const LEVEL: i32 = 19;
 pub struct Intermediate {
     /// Its subject, DER.
     pub subject_der: Box<[u8]>,
-    /// Its SubjectPublicKeyInfo, DER.
+    /// Its `SubjectPublicKeyInfo`, DER.
     pub spki_der: Box<[u8]>,
     /// From when it is valid.
     pub not_before: Timestamp,
@@ -55,8 +56,8 @@ impl Intermediates {
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let packed = bytes.strip_prefix(MAGIC)?;
-        let unpacked =
-            zstd::bulk::decompress(packed, zstd::bulk::Decompressor::upper_bound(packed)?.min(LIMIT)).ok()?;
+        let mut unpacked = Vec::new();
+        zstd::stream::read::Decoder::new(packed).ok()?.take(LIMIT).read_to_end(&mut unpacked).ok()?;
         let mut reader = Reader(&unpacked);
         let count = usize::try_from(reader.number::<4>()?).ok()?;
         // Every certificate takes far more than one byte, so a lying count is found out before anything is reserved.

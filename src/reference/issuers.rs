@@ -82,8 +82,8 @@ impl Interceptors {
                     let lower = text.to_lowercase();
                     let open = lower.ends_with('*');
                     let text = lower.trim_end_matches('*').to_owned();
-                    if text.chars().count() < 4 || text.contains('*') {
-                        entry.mistake(format!("`{lower}` in `{key}` must have four characters and * only at its end"));
+                    if text.len() < 4 || text.contains('*') {
+                        entry.mistake(format!("`{lower}` in `{key}` must have four bytes and * only at its end"));
                     }
                     patterns.push(Pattern { attribute, test: Test::Words { text, open } });
                 }

@@ -20,7 +20,7 @@ impl Quantity for f64 {
 impl Quantity for u64 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range, as checked")]
     fn from_number(number: f64, _: i64) -> Option<Self> {
-        (number >= 0.0 && number <= 1e15 && number.fract() == 0.0).then_some(number as Self)
+        ((0.0..=1e15).contains(&number) && number.fract() == 0.0).then_some(number as Self)
     }
 }
 
@@ -78,12 +78,12 @@ impl Draft {
                 entry.mistake(format!("`{name}` is no threshold; known are {}", NAMES.join(", ")));
             }
             let (name, value) = (name?, value?);
-            let single = Self(BTreeMap::from([(name.to_owned(), value)])).finish().err().unwrap_or_default();
-            if single.contains(&name) {
+            let alone = Self(BTreeMap::from([(name.to_owned(), value)]));
+            let fits = !alone.finish().err().unwrap_or_default().contains(&name);
+            if !fits && NAMES.contains(&name) {
                 entry.mistake(format!("{value} is no value for `{name}`"));
             }
-            (meaning?, provenance?);
-            Some((name.to_owned(), value))
+            (meaning.is_some() && provenance.is_some() && fits).then(|| (name.to_owned(), value))
         });
         for (name, value) in entries {
             self.0.entry(name).or_insert(value);
@@ -112,7 +112,7 @@ policy! {
     reset_burst_window: Span = "reset_burst_window_ms" in MILLISECONDS;
     /// How long TTLs of other flows to an address count as its usual ones.
     baseline_window: Span = "baseline_window_s" in SECONDS;
-    /// How long an address stays blocked after a triggering ClientHello.
+    /// How long an address stays blocked after a triggering `ClientHello`.
     residual_window: Span = "residual_window_s" in SECONDS;
     /// Unanswered SYNs before an address is called a black hole.
     blackhole_syns: u64 = "blackhole_syns" in ONES;
@@ -130,7 +130,7 @@ policy! {
     lossy_share: f64 = "lossy_share" in ONES;
     /// Share of connections seen in one direction only from which a recording is one-sided.
     one_sided_share: f64 = "one_sided_share" in ONES;
-    /// A ClientHello above this takes more than one segment.
+    /// A `ClientHello` above this takes more than one segment.
     large_hello_bytes: u64 = "large_hello_bytes" in ONES;
     /// Unrelated names with one address from which the address is a trap.
     same_address_names: u64 = "same_address_names" in ONES;

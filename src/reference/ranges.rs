@@ -1,6 +1,6 @@
 //! Address ranges: who operates which addresses.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -161,7 +161,7 @@ fn number(address: IpAddr) -> u128 {
 }
 
 fn mapped(address: Ipv4Addr) -> u128 {
-    u128::from(Ipv6Addr::from(address.to_ipv6_mapped()))
+    u128::from(address.to_ipv6_mapped())
 }
 
 fn bounds(prefix: IpNet) -> (u128, u128) {

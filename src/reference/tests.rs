@@ -411,7 +411,7 @@ impl Folder {
             Err(RulesError::Mistakes(mistakes)) => mistakes
                 .iter()
                 .map(|mistake| {
-                    let file = std::path::Path::new(&mistake.file).file_name().unwrap().to_string_lossy();
+                    let file = Path::new(&mistake.file).file_name().unwrap().to_string_lossy();
                     format!("{file}:{}:{}: {}", mistake.line, mistake.column, mistake.message)
                 })
                 .collect(),
@@ -492,7 +492,7 @@ fn all_mistakes_are_reported_at_once_with_their_places() {
         "hosts.toml:7:1: unknown key `colour` in [[host]]",
         "hosts.toml:8:11: `checked` must be a date",
         "hosts.toml:9:3: unknown key `hosts`; known are schema, host",
-        "hosts.toml:15:11: ",
+        "hosts.toml:16:11: `checked` must be a date",
         "ranges.toml:3:",
         "policy.toml:2:1: 9 is no value for `rst_early_ratio`",
         "policy.toml:8:1: `source` is empty",
