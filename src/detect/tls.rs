@@ -81,19 +81,28 @@ struct Controls<'a, 'c> {
     smaller: Option<&'a Attempt<'c>>,
     /// The same name got an answer at the same address with an equal hello.
     same: Option<&'a Attempt<'c>>,
+    /// Another name got an answer with a hello as large, anywhere beyond the client.
+    large: Option<&'a Attempt<'c>>,
 }
 
 impl<'a, 'c> Controls<'a, 'c> {
     fn of(group: &[&'a Attempt<'c>], all: &'a [Attempt<'c>]) -> Self {
         let host = group.first().and_then(|attempt| attempt.host.as_deref());
         let server = group.first().map(|attempt| attempt.connection.server);
-        let size = group.iter().map(|attempt| attempt.bytes()).min().unwrap_or(0);
+        let failing = group.iter().filter(|attempt| !attempt.passed());
+        let size = failing.map(|attempt| attempt.bytes()).min().unwrap_or(0);
         let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && attempt.passed();
         Self {
             other_name: all.iter().find(|attempt| {
                 attempt.passed() && attempt.host.as_deref() != host && Some(attempt.connection.server) == server
             }),
             smaller: all.iter().filter(same_host).find(|attempt| attempt.bytes() + SMALLER < size),
+            large: all.iter().find(|attempt| {
+                attempt.passed()
+                    && attempt.host.as_deref() != host
+                    && attempt.bytes() + SMALLER >= size
+                    && attempt.connection.tunnel.is_none()
+            }),
             same: all.iter().filter(same_host).find(|attempt| {
                 attempt.bytes() + SMALLER >= size && Some(attempt.connection.server) == server
             }),

@@ -93,6 +93,9 @@ fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Opti
     for rejection in rejections {
         if let Some(hello) = &rejection.handshake.server_hello {
             finding.cite(Evidence::segment("server_hello", hello.at, rejection.flow, ""));
+            for at in flight(case, rejection, hello.at) {
+                finding.cite(Evidence::segment("server_flight", at, rejection.flow, "the certificates are in here, encrypted"));
+            }
         }
         if let Some(alert) = rejection.alert {
             finding.cite(Evidence::segment("client_alert", alert, rejection.flow, ""));
@@ -106,6 +109,14 @@ fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Opti
         finding.go_error = Some(error.text.clone());
     }
     Some(finding)
+}
+
+/// The packets between the `ServerHello` and the client's alert: the certificates travel in them.
+fn flight(case: &Case, rejection: &Rejection<'_>, hello: Moment) -> Vec<Moment> {
+    let until = rejection.alert.unwrap_or(hello);
+    let Some(connection) = case.connection(rejection.flow) else { return Vec::new() };
+    let segments = connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0);
+    segments.map(|segment| segment.at).filter(|at| *at > hello && *at < until).take(8).collect()
 }
 
 /// What go's words name, as far as they are specific.

@@ -90,20 +90,29 @@ fn conclude(
     let repeated = failed > 1;
     match kind {
         Silence::Vanished if smaller.is_some() => intolerance(case, group, controls, evidence),
-        Silence::Cut => intolerance(case, group, controls, evidence),
-        Silence::Vanished => {
+        Silence::Cut if controls.large.is_none() || smaller.is_some() => intolerance(case, group, controls, evidence),
+        Silence::Vanished | Silence::Cut => {
+            let cut = matches!(kind, Silence::Cut);
             let sure = match (controls.other_name.is_some(), repeated) {
                 (true, true) => Confidence::Proven,
                 (true, false) => Confidence::Strong,
                 (false, true) => Confidence::Moderate,
                 (false, false) => Confidence::Weak,
             };
-            let summary = format!(
-                "TCP to {host} opens, but its ClientHello and every repetition of it vanish: nothing is acknowledged on {failed} connection(s)."
-            );
+            let summary = if cut {
+                format!("TCP to {host} opens, but the end of its ClientHello and every repetition of it vanish on {failed} connection(s), while hellos as large with other names pass.")
+            } else {
+                format!("TCP to {host} opens, but its ClientHello and every repetition of it vanish: nothing is acknowledged on {failed} connection(s).")
+            };
             let mut finding =
                 Finding::new(Code::TlsSniBlackhole, Fault::Interference, sure, subject, evidence, summary);
-            if two_segments {
+            if let Some(large) = controls.large {
+                finding = finding.excluding(
+                    "large ClientHellos do not get through",
+                    format!("one of {} bytes passes in frame {}", large.bytes(), large.at().frame.number),
+                );
+            }
+            if two_segments && !cut {
                 finding = finding.excluding(
                     "full-size packets vanish (MTU)",
                     "the hello's small last segment is not acknowledged selectively either",
@@ -123,7 +132,7 @@ fn conclude(
             let same_shape = controls.other_name.is_some_and(|other| {
                 group.first().is_some_and(|attempt| attempt.bytes() < other.bytes() + super::SMALLER)
             });
-            if group.iter().any(|attempt| is_new_style(attempt)) && !same_shape {
+            if group.iter().any(|attempt| is_new_style(attempt)) && !same_shape && controls.large.is_none() {
                 finding = finding.not_excluding("large or new-style ClientHello not tolerated");
             }
             let host_name = finding.subject.host.clone();
