@@ -231,7 +231,8 @@ impl<'r> Analyzer<'r> {
         let judged = |name: &str| self.scope.judges(self.reference, name);
         let named = handshake.and_then(|handshake| handshake.server_name.seen()).is_some_and(|name| judged(name));
         let asked = exchanges.iter().filter_map(Exchange::host).any(judged);
-        let clean = connection.end == End::Closed && handshake.is_none_or(|handshake| handshake.outcome == Outcome::Completed);
+        let clean =
+            connection.end == End::Closed && handshake.is_none_or(|handshake| handshake.outcome == Outcome::Completed);
         if named || asked {
             self.others += usize::from(clean);
         } else {

@@ -27,21 +27,13 @@ pub struct Detector {
 }
 
 /// All detectors. Their order means nothing.
-pub const ALL: &[Detector] = &[
-    capture::DETECTOR,
-    dns::DETECTOR,
-    net::DETECTOR,
-    tcp::DETECTOR,
-    tls::DETECTOR,
-    cert::DETECTOR,
-    proxy::DETECTOR,
-];
+pub const ALL: &[Detector] =
+    &[capture::DETECTOR, dns::DETECTOR, net::DETECTOR, tcp::DETECTOR, tls::DETECTOR, cert::DETECTOR, proxy::DETECTOR];
 
 /// What all detectors say, each finding tied to the line of go's output that it explains.
 #[must_use]
 pub fn assess(case: &Case, reference: &Reference) -> Vec<Assessment> {
-    let mut assessments: Vec<Assessment> =
-        ALL.iter().map(|detector| (detector.assess)(case, reference)).collect();
+    let mut assessments: Vec<Assessment> = ALL.iter().map(|detector| (detector.assess)(case, reference)).collect();
     for finding in assessments.iter_mut().flat_map(|assessment| &mut assessment.found) {
         go_output::tie(finding, case);
     }

@@ -21,4 +21,6 @@ pub mod reference;
 pub mod report;
 pub mod scope;
 pub mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod types;

@@ -391,16 +391,20 @@ impl Reference {
 
     /// The public intermediates with that subject (DER), for building a path.
     pub fn known_intermediates<'a>(&'a self, subject_der: &[u8]) -> impl Iterator<Item = Known<'a>> + use<'a> {
-        self.intermediates().by_subject(subject_der).map(|known| Known {
-            subject_der: &known.subject_der,
-            issuer_der: &known.issuer_der,
-            spki_der: &known.spki_der,
-            key_id: Some(&*known.key_id).filter(|id| !id.is_empty()),
-            not_before: known.not_before,
-            not_after: known.not_after,
-            sha256: Some(known.sha256),
-            certificate: None,
-        }).collect::<Vec<_>>().into_iter()
+        self.intermediates()
+            .by_subject(subject_der)
+            .map(|known| Known {
+                subject_der: &known.subject_der,
+                issuer_der: &known.issuer_der,
+                spki_der: &known.spki_der,
+                key_id: Some(&*known.key_id).filter(|id| !id.is_empty()),
+                not_before: known.not_before,
+                not_after: known.not_after,
+                sha256: Some(known.sha256),
+                certificate: None,
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
     fn page_bytes(&self) -> usize {

@@ -47,7 +47,8 @@ impl Scope {
             return Some(name);
         }
         name.match_indices('.').map(|(dot, _)| name.split_at(dot).0).filter(|base| base.contains('.')).rfind(|base| {
-            self.named.contains(*base) || reference.host(base).is_some_and(|host| host.judged && !host.name.starts_with("*."))
+            self.named.contains(*base)
+                || reference.host(base).is_some_and(|host| host.judged && !host.name.starts_with("*."))
         })
     }
 
@@ -82,7 +83,8 @@ impl Scope {
                     connection.names.retain(|name| name != server_name);
                     connection.names.insert(0, server_name.clone());
                 }
-                connection.relevance = if self.judges(reference, server_name) { Relevance::Go } else { Relevance::Other };
+                connection.relevance =
+                    if self.judges(reference, server_name) { Relevance::Go } else { Relevance::Other };
             }
             let go_shaped = handshake.hello.as_ref().is_some_and(|hello| hello.go.is_some());
             if connection.relevance == Relevance::Other && go_shaped {

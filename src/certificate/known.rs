@@ -1,7 +1,7 @@
 //! Intermediate certificates that are known though they were not sent.
 
-use super::{der, name};
 use super::facts::Certificate;
+use super::{der, name};
 use crate::types::Timestamp;
 
 /// An intermediate certificate that was not sent with the chain.

@@ -8,9 +8,9 @@ use anyhow::{Context as _, bail};
 use super::args::{Analyze, Facts, Format, ReportOptions};
 use super::exit::Exit;
 use super::output;
-use crate::diagnosis::{Circumstances, Level, Overrides, diagnose};
 use crate::analyzer::{Analyzer, Options};
 use crate::detect;
+use crate::diagnosis::{Circumstances, Level, Overrides, diagnose};
 use crate::finding::Assessment;
 use crate::go::GoRun;
 use crate::go::env::GoEnv;
@@ -18,8 +18,8 @@ use crate::go::log::GoLog;
 use crate::observation::{Case, Recording, Relevance};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
-use crate::source::{self, Reader};
 use crate::report::{self, Context, Input, Observations, Report};
+use crate::source::{self, Reader};
 use crate::types::Timestamp;
 
 /// What was found out about a recording: all that the report is made of.

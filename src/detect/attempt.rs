@@ -137,7 +137,9 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
     let end = begin + u64::from(hello.bytes);
     let acknowledged = connection.acknowledged.to_server.unwrap_or(0);
     let sack_of_hello = connection.segments.towards(Direction::ToClient).find(|segment| {
-        segment.sack.is_some_and(|(left, _)| left.wrapping_sub(first.seq) > 0 && left.wrapping_sub(first.seq) < hello.bytes)
+        segment
+            .sack
+            .is_some_and(|(left, _)| left.wrapping_sub(first.seq) > 0 && left.wrapping_sub(first.seq) < hello.bytes)
     });
     if acknowledged <= begin {
         if let Some(sack) = sack_of_hello {

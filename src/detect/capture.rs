@@ -35,7 +35,8 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
         );
     };
     if !health.cut_messages.is_empty() {
-        let summary = format!("{} frames are cut by the snap length, some inside of messages that matter.", health.cut_frames);
+        let summary =
+            format!("{} frames are cut by the snap length, some inside of messages that matter.", health.cut_frames);
         limit(Code::CaptureTruncated, &health.cut_messages, summary, "Record whole packets (tcpdump -s 0).");
     }
     if health.lost > 0 || case.recording.dropped > 0 {
@@ -43,7 +44,12 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
             "{} times data were acknowledged that the recording does not hold; the recorder counted {} drops.",
             health.lost, case.recording.dropped
         );
-        limit(Code::CaptureLossy, &health.losses, summary, "Record with a larger buffer (tcpdump -B 65536) or a narrower filter.");
+        limit(
+            Code::CaptureLossy,
+            &health.losses,
+            summary,
+            "Record with a larger buffer (tcpdump -B 65536) or a narrower filter.",
+        );
     }
     if health.duplicates > 0 {
         let summary = format!("{} packets were recorded twice; the copies were left out.", health.duplicates);
@@ -56,7 +62,12 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
     }
     if health.one_sided.len() as u64 > health.two_sided {
         let summary = "Of most connections only one direction was recorded.".to_owned();
-        limit(Code::CaptureOneSided, &health.one_sided, summary, "Record where both directions pass, best at the client.");
+        limit(
+            Code::CaptureOneSided,
+            &health.one_sided,
+            summary,
+            "Record where both directions pass, best at the client.",
+        );
     }
     if health.damaged > 0 || health.unread.malformed > 0 {
         let what = health.damage.first().map(|damage| format!(" ({damage})")).unwrap_or_default();

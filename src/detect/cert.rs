@@ -47,7 +47,9 @@ struct Shown<'c> {
 
 impl Shown<'_> {
     fn subject(&self) -> Subject {
-        self.handshakes.first().map_or_else(Subject::default, |(_, connection)| tls_subject(self.host.clone(), connection))
+        self.handshakes
+            .first()
+            .map_or_else(Subject::default, |(_, connection)| tls_subject(self.host.clone(), connection))
     }
 
     /// The client went on with it.

@@ -55,7 +55,8 @@ fn is_silent(case: &Case, connection: &Connection) -> bool {
 
 /// A SYN whose answer may have come after the recording ended.
 fn is_unsettled(case: &Case, connection: &Connection) -> bool {
-    matches!(&connection.opening, Opening::Unanswered { .. }) && !is_silent(case, connection)
+    matches!(&connection.opening, Opening::Unanswered { .. })
+        && !is_silent(case, connection)
         && case.recording.last.is_some_and(|last| last.since(connection.last.time) < PATIENCE)
 }
 
@@ -90,11 +91,8 @@ fn silent(case: &Case, server: SocketAddr, group: &[&Connection]) -> Option<Find
         (true, false) | (false, true) => Confidence::Moderate,
         (false, false) => Confidence::Weak,
     };
-    let summary = format!(
-        "{syns} SYNs to {} ({server}) on {} connection(s) are never answered.",
-        called(&subject),
-        silent.len()
-    );
+    let summary =
+        format!("{syns} SYNs to {} ({server}) on {} connection(s) are never answered.", called(&subject), silent.len());
     let mut evidence = silent.iter().flat_map(|connection| {
         let syns = match &connection.opening {
             Opening::Unanswered { syns } => syns.as_slice(),
@@ -109,7 +107,10 @@ fn silent(case: &Case, server: SocketAddr, group: &[&Connection]) -> Option<Find
         .with_list("names", names)
         .with_number("syns", i64::try_from(syns).unwrap_or(i64::MAX))
         .not_excluding("the server is down")
-        .with_remedy("Ask whoever runs the network whether it drops packets to this address; try from another network.", None)
+        .with_remedy(
+            "Ask whoever runs the network whether it drops packets to this address; try from another network.",
+            None,
+        )
         .with_reference("RFC 9293 §3.8.3");
     if answered {
         finding = finding.excluding("the client has no network", "other destinations answer in the same recording");
@@ -123,13 +124,17 @@ fn silent(case: &Case, server: SocketAddr, group: &[&Connection]) -> Option<Find
 fn answered_elsewhere(case: &Case, connection: &Connection, server: SocketAddr) -> bool {
     let client = connection.client.ip();
     case.connections.iter().any(|other| {
-        other.client.ip() == client && other.server.ip() != server.ip() && matches!(other.opening, Opening::Established { .. })
+        other.client.ip() == client
+            && other.server.ip() != server.ip()
+            && matches!(other.opening, Opening::Established { .. })
     }) || case.lookups.iter().any(|lookup| lookup.client.ip() == client && !lookup.answers.is_empty())
 }
 
 /// ICMP errors that quote the connection's own SYN and that nothing contradicts.
 fn unreachable(case: &Case, group: &[&Connection]) -> Option<Finding> {
-    let fatal = |error: &IcmpError| matches!(error.kind, IcmpKind::Unreachable | IcmpKind::Prohibited | IcmpKind::PortUnreachable);
+    let fatal = |error: &IcmpError| {
+        matches!(error.kind, IcmpKind::Unreachable | IcmpKind::Prohibited | IcmpKind::PortUnreachable)
+    };
     let errors: Vec<(&Connection, &IcmpError)> = group
         .iter()
         .filter(|connection| connection.packets.to_client == 0)
@@ -149,14 +154,8 @@ fn unreachable(case: &Case, group: &[&Connection]) -> Option<Finding> {
     let evidence = |error: &IcmpError, connection: &Connection| {
         Evidence::segment("icmp_error", error.at, connection.flow, format!("ICMP from {}: {words}", error.from))
     };
-    let mut finding = Finding::new(
-        Code::NetUnreachable,
-        fault,
-        Confidence::Proven,
-        subject,
-        evidence(error, connection),
-        summary,
-    );
+    let mut finding =
+        Finding::new(Code::NetUnreachable, fault, Confidence::Proven, subject, evidence(error, connection), summary);
     for (connection, error) in errors.iter().take(CITED) {
         finding.cite(evidence(error, connection));
         if let Opening::Unanswered { syns } = &connection.opening {
@@ -225,7 +224,11 @@ fn in_ipv6(case: &Case, finding: Finding, server: SocketAddr, group: &[&Connecti
 }
 
 /// The client's own system refused before a packet left: go says so, and no SYN is there although the recording would show it.
-fn blocked_locally(case: &Case, reference: &Reference, groups: &BTreeMap<SocketAddr, Vec<&Connection>>) -> Vec<Finding> {
+fn blocked_locally(
+    case: &Case,
+    reference: &Reference,
+    groups: &BTreeMap<SocketAddr, Vec<&Connection>>,
+) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     for error in case.go.errors() {
         let denied = matches!(error.kind.innermost(), GoErrorKind::PermissionDenied);
@@ -238,17 +241,14 @@ fn blocked_locally(case: &Case, reference: &Reference, groups: &BTreeMap<SocketA
             continue;
         }
         let sent = groups.get(&address).is_some_and(|group| !group.is_empty());
-        let subject = Subject {
-            host: error.host.clone(),
-            address: Some(address.ip()),
-            port: Some(address.port()),
-            module: None,
-        };
+        let subject =
+            Subject { host: error.host.clone(), address: Some(address.ip()), port: Some(address.port()), module: None };
         if found.iter().any(|finding| finding.subject == subject) {
             continue;
         }
         // Another destination, or the name's lookup, shows that the recording was made in the right place.
-        let watched = !case.lookups.is_empty() || case.connections.iter().any(|other| other.relevance > Relevance::Other);
+        let watched =
+            !case.lookups.is_empty() || case.connections.iter().any(|other| other.relevance > Relevance::Other);
         let honest = reference.special(address.ip()).is_none();
         let confidence = if watched && !sent { Confidence::Strong } else { Confidence::Moderate };
         let what = if denied { "does not permit" } else { "has no route for" };
@@ -257,7 +257,10 @@ fn blocked_locally(case: &Case, reference: &Reference, groups: &BTreeMap<SocketA
             if sent { "" } else { ": no packet for it left the machine" }
         );
         let (code, remedy) = if denied {
-            (Code::NetBlockedLocally, "Look at the firewall and security policy of the client itself (nftables, iptables, SELinux, endpoint protection, container network policy).")
+            (
+                Code::NetBlockedLocally,
+                "Look at the firewall and security policy of the client itself (nftables, iptables, SELinux, endpoint protection, container network policy).",
+            )
         } else {
             (Code::NetUnreachable, "Look at the client's routes: it knows no way to that address.")
         };

@@ -37,12 +37,7 @@ pub(super) fn best_name(connection: &Connection) -> Option<String> {
 
 /// A finding's subject at a connection's far end.
 pub(super) fn subject(host: Option<String>, connection: &Connection) -> Subject {
-    Subject {
-        host,
-        address: Some(connection.server.ip()),
-        port: Some(connection.server.port()),
-        module: None,
-    }
+    Subject { host, address: Some(connection.server.ip()), port: Some(connection.server.port()), module: None }
 }
 
 /// How a subject is called in a sentence: its name, else its address.

@@ -38,7 +38,8 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         groups.entry(connection.server).or_default().push(connection);
     }
     for group in groups.values() {
-        let findings = [refused(case, reference, group), reset(case, group), injected_data(case, group), stalled(case, group)];
+        let findings =
+            [refused(case, reference, group), reset(case, group), injected_data(case, group), stalled(case, group)];
         for mut finding in findings.into_iter().flatten() {
             finding.incidental = group.iter().all(|connection| is_incidental(connection));
             assessment.found.push(finding);
@@ -59,7 +60,8 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
         .collect();
     let (connection, _, segment, _) = refusals.first()?;
     let subject = subject(best_name(connection), connection);
-    let marks = refusals.iter().map(|(.., marks)| marks).max_by_key(|marks| marks.classes()).cloned().unwrap_or_default();
+    let marks =
+        refusals.iter().map(|(.., marks)| marks).max_by_key(|marks| marks.classes()).cloned().unwrap_or_default();
     // A SYN-ACK that comes after the reset: two stacks answered.
     let two_answers = refusals.iter().find_map(|(connection, _, reset, _)| {
         connection
@@ -130,10 +132,8 @@ fn too_near(case: &Case, reference: &Reference, connection: &Connection, reset: 
     if reference.in_operator_ranges(&host, connection.server.ip()) != Some(true) {
         return None;
     }
-    let at_client = connection
-        .segments
-        .towards(Direction::ToServer)
-        .all(|segment| matches!(segment.ip.ttl, 64 | 128 | 255));
+    let at_client =
+        connection.segments.towards(Direction::ToServer).all(|segment| matches!(segment.ip.ttl, 64 | 128 | 255));
     let initial = [64_u8, 128, 255].into_iter().find(|initial| *initial >= reset.ip.ttl)?;
     let hops = initial - reset.ip.ttl;
     // Where other public hosts are as near, nearness says nothing.
@@ -143,8 +143,9 @@ fn too_near(case: &Case, reference: &Reference, connection: &Connection, reset: 
             && matches!(other.opening, Opening::Established { .. })
             && other.ttls.to_client.first().is_some_and(|(ttl, _)| hops_of(*ttl) <= NEAR_HOPS)
     });
-    (at_client && hops <= NEAR_HOPS && !others_near)
-        .then(|| format!("IP TTL {} puts the sender {hops} hops away, which no server of this operator is", reset.ip.ttl))
+    (at_client && hops <= NEAR_HOPS && !others_near).then(|| {
+        format!("IP TTL {} puts the sender {hops} hops away, which no server of this operator is", reset.ip.ttl)
+    })
 }
 
 fn hops_of(ttl: u8) -> u8 {
@@ -181,9 +182,15 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
         "A reset in the name of {} was forged on the path ({}){}.",
         called(&subject),
         marks.words(),
-        if effective { "; it ended the connection" } else { "; it had no effect, because its sequence number does not fit" }
+        if effective {
+            "; it ended the connection"
+        } else {
+            "; it had no effect, because its sequence number does not fit"
+        }
     );
-    let classes = marks.classes() + usize::from(resets.len() > 1) + usize::from(effective && client_answers_late_data(connection));
+    let classes = marks.classes()
+        + usize::from(resets.len() > 1)
+        + usize::from(effective && client_answers_late_data(connection));
     let mut finding = Finding::new(
         Code::TcpResetInjected,
         Fault::Interference,
@@ -215,7 +222,8 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
 
 /// Whether a TLS handshake of this connection failed at its hello, which is judged there.
 fn judged_by_tls(case: &Case, connection: &Connection) -> bool {
-    case.handshakes_in(connection.flow).any(|handshake| handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
+    case.handshakes_in(connection.flow)
+        .any(|handshake| handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
 }
 
 /// A reset that only clears up: after a FIN of either side, or on a connection that nobody had used for a minute.
@@ -229,8 +237,16 @@ fn is_clean_up(connection: &Connection, reset: &Segment) -> bool {
 /// After the reset the server's data went on and the client's system answered them with resets of its own.
 fn client_answers_late_data(connection: &Connection) -> bool {
     let End::Reset { direction: Direction::ToClient, at } = connection.end else { return false };
-    let late = connection.segments.towards(Direction::ToClient).filter(|segment| segment.at > at && segment.length > 0).count();
-    let answers = connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > at && segment.flags.rst()).count();
+    let late = connection
+        .segments
+        .towards(Direction::ToClient)
+        .filter(|segment| segment.at > at && segment.length > 0)
+        .count();
+    let answers = connection
+        .segments
+        .towards(Direction::ToServer)
+        .filter(|segment| segment.at > at && segment.flags.rst())
+        .count();
     late >= 3 && answers >= 3
 }
 
@@ -242,7 +258,8 @@ fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
         .filter(|(_, conflict)| conflict.direction == Direction::ToClient)
         .collect();
     let (connection, conflict) = *conflicts.first()?;
-    let marks_of = |at: Moment| segment_at(connection, at).map(|segment| case.marks(connection, &segment)).unwrap_or_default();
+    let marks_of =
+        |at: Moment| segment_at(connection, at).map(|segment| case.marks(connection, &segment)).unwrap_or_default();
     let (first, second) = (marks_of(conflict.first), marks_of(conflict.second));
     let (forged, marks, effective) = if second.classes() > first.classes() {
         (conflict.second, second, false)
@@ -251,7 +268,9 @@ fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
     };
     let subject = subject(best_name(connection), connection);
     let different_senders = conflict.first_ip.ttl != conflict.second_ip.ttl || marks.any();
-    let confidence = Confidence::from_classes(1 + marks.classes() + usize::from(different_senders) + usize::from(conflicts.len() > 1));
+    let confidence = Confidence::from_classes(
+        1 + marks.classes() + usize::from(different_senders) + usize::from(conflicts.len() > 1),
+    );
     let why = if marks.any() { format!(": {}", marks.words()) } else { String::new() };
     let summary = format!(
         "Two different contents came for the same place in the stream from {}; {} is forged{why}.",
@@ -291,7 +310,9 @@ fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
     let stalled: Vec<(&Connection, Moment)> = group
         .iter()
         .filter(|connection| matches!(connection.opening, Opening::Established { .. }))
-        .filter(|connection| case.handshakes_in(connection.flow).all(|handshake| handshake.outcome == Outcome::Completed))
+        .filter(|connection| {
+            case.handshakes_in(connection.flow).all(|handshake| handshake.outcome == Outcome::Completed)
+        })
         .filter_map(|connection| Some((*connection, stall(connection, end)?)))
         .collect();
     let (connection, since) = *stalled.first()?;
@@ -331,9 +352,12 @@ fn stall(connection: &Connection, end: crate::types::Timestamp) -> Option<Moment
     if connection.fin.to_client.is_some() || connection.segments.head.is_empty() {
         return None;
     }
-    let last_from_server = connection.segments.towards(Direction::ToClient).rfind(|segment| segment.kind == SegmentKind::Regular)?;
-    let after: Vec<_> = connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > last_from_server.at).collect();
-    let repeated = after.iter().filter(|segment| segment.kind == SegmentKind::Retransmission && segment.length > 0).count();
+    let last_from_server =
+        connection.segments.towards(Direction::ToClient).rfind(|segment| segment.kind == SegmentKind::Regular)?;
+    let after: Vec<_> =
+        connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > last_from_server.at).collect();
+    let repeated =
+        after.iter().filter(|segment| segment.kind == SegmentKind::Retransmission && segment.length > 0).count();
     let asked = after.iter().any(|segment| segment.length > 0);
     let holes = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
     let silence = end.since(last_from_server.at.time);

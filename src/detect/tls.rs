@@ -103,9 +103,10 @@ impl<'a, 'c> Controls<'a, 'c> {
                     && attempt.bytes() + SMALLER >= size
                     && attempt.connection.tunnel.is_none()
             }),
-            same: all.iter().filter(same_host).find(|attempt| {
-                attempt.bytes() + SMALLER >= size && Some(attempt.connection.server) == server
-            }),
+            same: all
+                .iter()
+                .filter(same_host)
+                .find(|attempt| attempt.bytes() + SMALLER >= size && Some(attempt.connection.server) == server),
         }
     }
 }
@@ -129,8 +130,7 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
     let mut assessment = Assessment::default();
     for group in groups.values() {
         let controls = Controls::of(group, &all);
-        let finding = answered::assess(case, group, &all, &controls)
-            .or_else(|| silent::assess(case, group, &controls));
+        let finding = answered::assess(case, group, &all, &controls).or_else(|| silent::assess(case, group, &controls));
         match finding {
             Some(mut finding) => {
                 finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));
@@ -150,8 +150,8 @@ fn blind(group: &[&Attempt<'_>]) -> Option<NotAssessed> {
     if group.iter().any(|attempt| attempt.passed()) {
         return None;
     }
-    let one_way = attempt.connection.packets.to_client == 0
-        && !matches!(attempt.connection.opening, Opening::Unanswered { .. });
+    let one_way =
+        attempt.connection.packets.to_client == 0 && !matches!(attempt.connection.opening, Opening::Unanswered { .. });
     Some(NotAssessed {
         code: Code::TlsHandshakeTimeout,
         subject: group_subject(group),

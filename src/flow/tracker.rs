@@ -444,7 +444,15 @@ mod tests {
             Self { tracker: Tracker::new(Limits::default()), number: 0, id: 0 }
         }
 
-        fn send(&mut self, from_client: bool, port: u16, flags: u16, seq: u32, ack: u32, payload: &[u8]) -> Option<FlowId> {
+        fn send(
+            &mut self,
+            from_client: bool,
+            port: u16,
+            flags: u16,
+            seq: u32,
+            ack: u32,
+            payload: &[u8],
+        ) -> Option<FlowId> {
             self.id += 1;
             self.send_as(self.id, from_client, port, flags, seq, ack, payload)
         }

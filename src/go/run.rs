@@ -99,9 +99,8 @@ impl GoRun {
     /// The first error about a host, else about an address.
     #[must_use]
     pub fn error_about(&self, host: Option<&str>, address: Option<IpAddr>) -> Option<&GoError> {
-        let about_host = |error: &&GoError| {
-            host.is_some() && (error.host.as_deref() == host || error.lookup.as_deref() == host)
-        };
+        let about_host =
+            |error: &&GoError| host.is_some() && (error.host.as_deref() == host || error.lookup.as_deref() == host);
         let about_address = |error: &&GoError| address.is_some() && error.address.map(|known| known.ip()) == address;
         let errors = || self.errors().iter();
         errors()
@@ -142,6 +141,7 @@ impl GoRun {
     /// Whether this go has a GODEBUG switch; an unknown version is taken for the newest.
     #[must_use]
     pub fn has_switch(&self, name: &str) -> bool {
-        self.version.map_or_else(|| switch_exists(name, GoVersion::new(1, 27, 0)), |version| switch_exists(name, version))
+        self.version
+            .map_or_else(|| switch_exists(name, GoVersion::new(1, 27, 0)), |version| switch_exists(name, version))
     }
 }

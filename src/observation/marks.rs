@@ -113,9 +113,8 @@ impl Case {
 
     /// The TTL of the server's own packets, other than `suspect` and what came with it; `None` when it is not known or varies.
     fn usual_ttl(&self, connection: &Connection, suspect: &Segment) -> Option<u8> {
-        let own = |segment: &&Segment| {
-            !segment.flags.rst() && segment.at != suspect.at && segment.at.time < suspect.at.time
-        };
+        let own =
+            |segment: &&Segment| !segment.flags.rst() && segment.at != suspect.at && segment.at.time < suspect.at.time;
         let mut seen: Vec<u8> = connection
             .segments
             .towards(Direction::ToClient)

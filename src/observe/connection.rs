@@ -18,20 +18,14 @@ pub(crate) fn connection<S>(flow: Flow<S>) -> (Connection, S) {
         last: flow.last,
         packets: flow.packets,
         bytes: Both { to_server: streams.to_server.next_offset(), to_client: streams.to_client.next_offset() },
-        acknowledged: Both {
-            to_server: streams.to_server.acknowledged,
-            to_client: streams.to_client.acknowledged,
-        },
+        acknowledged: Both { to_server: streams.to_server.acknowledged, to_client: streams.to_client.acknowledged },
         opening,
         end,
         fin: Both {
             to_server: streams.to_server.fin.map(|(_, at)| at),
             to_client: streams.to_client.fin.map(|(_, at)| at),
         },
-        ttls: Both {
-            to_server: ttls(&segments, Direction::ToServer),
-            to_client: ttls(&segments, Direction::ToClient),
-        },
+        ttls: Both { to_server: ttls(&segments, Direction::ToServer), to_client: ttls(&segments, Direction::ToClient) },
         initial_seq: Both { to_server: streams.to_server.initial_seq, to_client: streams.to_client.initial_seq },
         segments,
         gaps: Both { to_server: streams.to_server.gaps, to_client: streams.to_client.gaps },
@@ -96,7 +90,11 @@ fn end<S>(flow: &Flow<S>, opening: &Opening) -> End {
         Opening::Unanswered { .. } => End::Unanswered,
         Opening::Established { .. } => End::Open,
         Opening::Refused { .. } | Opening::Unseen(_) => {
-            if flow.data_segments > 0 { End::Open } else { End::Unknown }
+            if flow.data_segments > 0 {
+                End::Open
+            } else {
+                End::Unknown
+            }
         }
     }
 }

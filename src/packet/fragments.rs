@@ -437,6 +437,9 @@ mod tests {
             assert!(decoder.fragments.partial.len() <= MAX_PACKETS && decoder.fragments.bytes <= MAX_BYTES);
         }
         assert_eq!(decoder.unread(), Unread { fragments: sent, ..Unread::default() });
-        assert_eq!(decoder.fragments.bytes, decoder.fragments.partial.values().map(|one| one.bytes.len()).sum());
+        assert_eq!(
+            decoder.fragments.bytes,
+            decoder.fragments.partial.values().map(|one| one.bytes.len()).sum::<usize>()
+        );
     }
 }

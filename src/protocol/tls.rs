@@ -3,6 +3,8 @@
 mod hello;
 mod record;
 mod session;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use session::{CertificateSink, Session};
 

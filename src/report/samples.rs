@@ -35,6 +35,7 @@ pub(crate) fn context() -> Context {
 
 fn recording() -> Recording {
     Recording {
+        paths: vec!["a.pcap".to_owned()],
         packets: 412,
         bytes: 81_234,
         first: Some(at(1, 0).time),
@@ -202,6 +203,8 @@ fn lookup() -> Lookup {
 
 fn connection(flow: u32, end: End, tunnel: Option<usize>) -> Connection {
     Connection {
+        fin: Both::default(),
+        ttls: Both::default(),
         flow: FlowId(flow),
         client: "10.0.0.2:51000".parse().unwrap(),
         server: "[2607:f8b0:4004:c1b::8d]:443".parse().unwrap(),
@@ -274,12 +277,15 @@ fn handshake() -> Handshake {
 pub(crate) fn case() -> Case {
     let reset = End::Reset { direction: Direction::ToClient, at: at(42, 1_207) };
     Case {
+        resolvers: Vec::new(),
         recording: recording(),
         health: Health::default(),
         lookups: vec![lookup()],
         connections: vec![connection(3, reset, None), connection(4, reset, Some(0))],
         handshakes: vec![handshake()],
         exchanges: vec![Exchange {
+            credentials_sent: false,
+            user_agent: None,
             flow: FlowId(4),
             protocol: HttpProtocol::Http1,
             method: "CONNECT".to_owned(),

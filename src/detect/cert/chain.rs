@@ -71,7 +71,9 @@ fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> 
         .find_map(|name| reference.interceptor(name));
     // A self-signed leaf is a server's default certificate unless a product's name stands in it.
     let self_signed = matches!(shown.judgement.path, Path::SelfSignedLeaf);
-    let operator = |host: &Option<String>| host.as_deref().and_then(|host| reference.host(host)).map(|known| known.operator.clone());
+    let operator = |host: &Option<String>| {
+        host.as_deref().and_then(|host| reference.host(host)).map(|known| known.operator.clone())
+    };
     let others: Vec<&Shown<'_>> = all
         .iter()
         .filter(|other| private_end(other).as_deref() == Some(end.as_str()))
@@ -81,7 +83,11 @@ fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> 
     let several = public && !others.is_empty() && !self_signed;
     // Google's or GitHub's own address with an authority of nobody's: the address is right and the certificate is not.
     let at_home = shown.handshakes.iter().any(|(_, connection)| {
-        shown.in_tunnel() || shown.host.as_deref().is_some_and(|host| address_is_honest(reference, host, connection.server.ip()) == Some(true))
+        shown.in_tunnel()
+            || shown
+                .host
+                .as_deref()
+                .is_some_and(|host| address_is_honest(reference, host, connection.server.ip()) == Some(true))
     });
     let covers = matches!(shown.judgement.name, NameCheck::Ok);
     let made_for_it = public && at_home && covers && !self_signed && is_private(shown);
@@ -94,7 +100,8 @@ fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> 
         (true, false, _) => Confidence::Strong,
         (false, false, _) => Confidence::Moderate,
     };
-    let by = vendor.map_or_else(|| format!("the authority \"{end}\""), |vendor| format!("{} (issuer \"{end}\")", vendor.vendor));
+    let by = vendor
+        .map_or_else(|| format!("the authority \"{end}\""), |vendor| format!("{} (issuer \"{end}\")", vendor.vendor));
     let summary = format!(
         "TLS to {host} is intercepted by {by}{}.",
         if trusted { "; the client trusts it" } else { "; the client does not trust it" }
@@ -115,7 +122,8 @@ fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> 
     }
     if several {
         let hosts: Vec<String> = others.iter().filter_map(|other| other.host.clone()).collect();
-        finding = finding.excluding("a private authority of the server's own", format!("it also signs for {}", hosts.join(", ")));
+        finding = finding
+            .excluding("a private authority of the server's own", format!("it also signs for {}", hosts.join(", ")));
     } else {
         finding = finding.not_excluding("a private mirror of the name that is set up on purpose");
     }
@@ -145,7 +153,10 @@ fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
         Time::Ok | Time::Unreadable { .. } => return None,
     };
     // Judged only where the path is the problem in no other way: a private chain is first of all private.
-    if matches!(shown.judgement.path, Path::UnknownIssuer { .. } | Path::PrivateRoot { .. } | Path::BrokenSignature { .. }) {
+    if matches!(
+        shown.judgement.path,
+        Path::UnknownIssuer { .. } | Path::PrivateRoot { .. } | Path::BrokenSignature { .. }
+    ) {
         return None;
     }
     let host = called(&shown.subject());
@@ -154,16 +165,20 @@ fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
         Some(place) => format!("intermediate certificate (number {})", place + 1),
         None => "root".to_owned(),
     };
-    let unrelated = all.iter().filter(|other| other.host != shown.host && same_kind(&other.judgement.time, &shown.judgement.time)).count();
+    let unrelated = all
+        .iter()
+        .filter(|other| other.host != shown.host && same_kind(&other.judgement.time, &shown.judgement.time))
+        .count();
     let clock = unrelated > 0;
     let summary = format!("The {which} of {host} {when}; the recording was made at {}.", shown.at.time);
     let fault = if clock { Fault::Client } else { Fault::Server };
     let finding = new(code, fault, if clock { Confidence::Strong } else { Confidence::Proven }, shown, summary)?
         .with_reference("RFC 5280 §4.1.2.5");
     Some(if clock {
-        finding
-            .not_excluding("the servers' certificates, each by itself")
-            .with_remedy("Several unrelated servers fail in the same way: check the clock of the client.", Some("date -u"))
+        finding.not_excluding("the servers' certificates, each by itself").with_remedy(
+            "Several unrelated servers fail in the same way: check the clock of the client.",
+            Some("date -u"),
+        )
     } else {
         finding
             .excluding("the client's clock", "the recording's own time is beyond the certificate's validity, and no other server shows the same")
@@ -179,7 +194,10 @@ fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
 }
 
 fn same_kind(a: &Time, b: &Time) -> bool {
-    matches!((a, b), (Time::Expired { .. }, Time::Expired { .. }) | (Time::NotYetValid { .. }, Time::NotYetValid { .. }))
+    matches!(
+        (a, b),
+        (Time::Expired { .. }, Time::Expired { .. }) | (Time::NotYetValid { .. }, Time::NotYetValid { .. })
+    )
 }
 
 fn name(shown: &Shown<'_>) -> Option<Finding> {
@@ -223,14 +241,24 @@ fn path(reference: &Reference, shown: &Shown<'_>) -> Option<Finding> {
                 "{host} does not send the intermediate certificate \"{}\", without which its chain does not reach the root \"{root}\".",
                 names.join("\" and \"")
             );
-            missing_intermediate(shown, Confidence::Proven, summary, names, missing.first().and_then(|missing| missing.ca_issuers.clone()))
+            missing_intermediate(
+                shown,
+                Confidence::Proven,
+                summary,
+                names,
+                missing.first().and_then(|missing| missing.ca_issuers.clone()),
+            )
         }
         Path::UnknownIssuer { issuer, ca_issuers, akin_root, public_marks, .. } => {
             let public_host = shown.host.as_deref().is_some_and(|host| reference.host(host).is_some());
             // An authority that says where its own certificate is to be had, or that logs what it signs, is meant for
             // the public: then what is missing is the certificate, not the trust.
             if ca_issuers.is_some() || akin_root.is_some() || *public_marks {
-                let sure = if public_host || *public_marks || akin_root.is_some() { Confidence::Strong } else { Confidence::Moderate };
+                let sure = if public_host || *public_marks || akin_root.is_some() {
+                    Confidence::Strong
+                } else {
+                    Confidence::Moderate
+                };
                 let summary = format!(
                     "{host} sends {} certificate(s) and not the one of their issuer \"{issuer}\".",
                     shown.chain.len()
@@ -245,7 +273,10 @@ fn path(reference: &Reference, shown: &Shown<'_>) -> Option<Finding> {
             let summary = format!("{host} shows a self-signed certificate.");
             Some(
                 new(Code::CertSelfSigned, Fault::Server, Confidence::Proven, shown, summary)?
-                    .with_remedy("Have the server's operator install a certificate of an authority that the clients trust.", None)
+                    .with_remedy(
+                        "Have the server's operator install a certificate of an authority that the clients trust.",
+                        None,
+                    )
                     .with_reference("RFC 5280 §3.2"),
             )
         }
@@ -349,7 +380,9 @@ fn no_trust_store(case: &Case, shown: &Shown<'_>) -> Option<Finding> {
         Fault::Client,
         Confidence::Moderate,
         shown,
-        format!("The chain of {host} reaches a public root, and the client rejects it all the same: it lacks the root certificates."),
+        format!(
+            "The chain of {host} reaches a public root, and the client rejects it all the same: it lacks the root certificates."
+        ),
     )?;
     let env = case.go.env.as_ref();
     let set: Vec<&str> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
@@ -379,9 +412,11 @@ fn no_trust_store(case: &Case, shown: &Shown<'_>) -> Option<Finding> {
 fn untidy(shown: &Shown<'_>) -> Vec<Finding> {
     let host = called(&shown.subject());
     let mut found = Vec::new();
-    let remedy = "Have the server's operator send the chain in order: leaf, then each certificate's issuer, and nothing else.";
+    let remedy =
+        "Have the server's operator send the chain in order: leaf, then each certificate's issuer, and nothing else.";
     if shown.judgement.order == Order::Misordered {
-        let summary = format!("{host} sends its certificates in the wrong order; Go sorts them out, older clients do not.");
+        let summary =
+            format!("{host} sends its certificates in the wrong order; Go sorts them out, older clients do not.");
         found.extend(new(Code::CertMisorderedChain, Fault::Harmless, Confidence::Proven, shown, summary));
     }
     if !shown.judgement.superfluous.is_empty() && matches!(shown.judgement.path, Path::Verified { .. }) {

@@ -65,9 +65,10 @@ fn hint(veil: Veil) -> String {
 
 fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Option<Finding> {
     let host = called(&subject);
-    let said = case.go.errors().iter().find(|error| {
-        error.kind.innermost().is_certificate() && (error.host.is_none() || error.host == subject.host)
-    });
+    let said =
+        case.go.errors().iter().find(|error| {
+            error.kind.innermost().is_certificate() && (error.host.is_none() || error.host == subject.host)
+        });
     let named = said.and_then(|error| by_words(error, &host));
     let first = rejections.first()?;
     let at = first.alert.or(first.handshake.server_hello.as_ref().map(|hello| hello.at))?;
@@ -75,7 +76,9 @@ fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Opti
         (
             Code::CertRejectedByClient,
             Fault::Unknown,
-            format!("The client gives up right after the certificates of {host}, which cannot be seen: it rejected them."),
+            format!(
+                "The client gives up right after the certificates of {host}, which cannot be seen: it rejected them."
+            ),
             vec!["any fault of the chain", "interception", "a client without root certificates"],
         )
     });
@@ -94,7 +97,12 @@ fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Opti
         if let Some(hello) = &rejection.handshake.server_hello {
             finding.cite(Evidence::segment("server_hello", hello.at, rejection.flow, ""));
             for at in flight(case, rejection, hello.at) {
-                finding.cite(Evidence::segment("server_flight", at, rejection.flow, "the certificates are in here, encrypted"));
+                finding.cite(Evidence::segment(
+                    "server_flight",
+                    at,
+                    rejection.flow,
+                    "the certificates are in here, encrypted",
+                ));
             }
         }
         if let Some(alert) = rejection.alert {

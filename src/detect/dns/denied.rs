@@ -13,7 +13,9 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
     let denials: Vec<&Answer> = name
         .answers()
         .map(|(_, answer)| answer)
-        .filter(|answer| answer.rcode == NXDOMAIN || (answer.rcode == NOERROR && !answer.truncated && !answer.malformed))
+        .filter(|answer| {
+            answer.rcode == NXDOMAIN || (answer.rcode == NOERROR && !answer.truncated && !answer.malformed)
+        })
         .collect();
     let nxdomain = denials.iter().any(|answer| answer.rcode == NXDOMAIN);
     let types: std::collections::BTreeSet<RecordType> = name
@@ -32,13 +34,17 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
     let denied_by_honest = honest.is_some_and(|honest| honest.is_conclusive() && honest.addresses().next().is_none());
     let known = reference.host(name.name).is_some_and(|host| host.judged && !host.name.starts_with("*."));
     let no_authority = denials.iter().all(|answer| {
-        !answer.records.iter().any(|record| record.section == Section::Authority && record.record_type == RecordType::SOA)
+        !answer
+            .records
+            .iter()
+            .any(|record| record.section == Section::Authority && record.record_type == RecordType::SOA)
     });
     let first = denials.first()?;
     let evidence = Evidence::frame("denial", first.at, if nxdomain { "NXDOMAIN" } else { "no address" });
     let mut finding = if (exists || known) && !denied_by_honest {
         let classes = usize::from(exists) * 2 + usize::from(known && !exists) + usize::from(no_authority);
-        let mut why = vec![if exists { "honest resolvers give it addresses" } else { "it is a host of Go's that exists" }];
+        let mut why =
+            vec![if exists { "honest resolvers give it addresses" } else { "it is a host of Go's that exists" }];
         if no_authority {
             why.push("the answer lacks the SOA record that a true denial has");
         }

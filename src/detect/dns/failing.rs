@@ -29,9 +29,11 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
         (true, _) => (Code::DnsServfail, "fails to resolve"),
         (false, true) => (Code::DnsRefused, "refuses to resolve"),
         (false, false) => {
-            let settled = lookups.iter().all(|lookup| is_settled(case, lookup)) && lookups.iter().all(|lookup| lookup.error.is_none());
+            let settled = lookups.iter().all(|lookup| is_settled(case, lookup))
+                && lookups.iter().all(|lookup| lookup.error.is_none());
             // Without any answer in the recording it may simply lack that direction.
-            let one_way = case.lookups.iter().all(|lookup| lookup.answers.is_empty()) && case.health.two_sided == 0
+            let one_way = case.lookups.iter().all(|lookup| lookup.answers.is_empty())
+                && case.health.two_sided == 0
                 && !case.health.one_sided.is_empty();
             if !settled || one_way {
                 return None;
@@ -49,10 +51,8 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
         if others_fine { ", while it answers for other names" } else { "" }
     );
     let confidence = if others_fine || code != Code::DnsTimeout { Confidence::Strong } else { Confidence::Moderate };
-    let mut evidence = name
-        .answers()
-        .map(|(_, answer)| Evidence::frame("answer", answer.at, ""))
-        .chain(name.questions());
+    let mut evidence =
+        name.answers().map(|(_, answer)| Evidence::frame("answer", answer.at, "")).chain(name.questions());
     let first = evidence.next()?;
     let rest: Vec<Evidence> = evidence.collect();
     let mut finding = Finding::new(code, Fault::Network, confidence, name.subject(), first, summary)
@@ -79,7 +79,8 @@ fn is_settled(case: &Case, lookup: &Lookup) -> bool {
     let Some(query) = &lookup.query else { return false };
     case.recording.last.is_some_and(|last| last.since(query.at.time) >= PATIENCE)
         || case.lookups.iter().any(|other| {
-            (&other.name, other.record_type, other.client.ip()) == (&lookup.name, lookup.record_type, lookup.client.ip())
+            (&other.name, other.record_type, other.client.ip())
+                == (&lookup.name, lookup.record_type, lookup.client.ip())
                 && other.query.as_ref().is_some_and(|later| later.at.time.since(query.at.time) >= PATIENCE)
         })
         || case.go.has_dns_timeout(&lookup.name)
@@ -144,7 +145,10 @@ pub(super) fn unsettled(case: &Case, names: &Names<'_>) -> Vec<NotAssessed> {
     names
         .iter()
         .filter(|name| name.answers().next().is_none())
-        .filter(|name| name.for_addresses().any(|lookup| lookup.query.is_some() && lookup.error.is_none() && !is_settled(case, lookup)))
+        .filter(|name| {
+            name.for_addresses()
+                .any(|lookup| lookup.query.is_some() && lookup.error.is_none() && !is_settled(case, lookup))
+        })
         .map(|name| NotAssessed {
             code: Code::DnsTimeout,
             subject: name.subject(),

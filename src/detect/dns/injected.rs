@@ -57,12 +57,17 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
     );
     let first = forged.first()?;
     let evidence = Evidence::frame("forged_answer", first.1.at, words(first.1));
-    let mut finding = Finding::new(Code::DnsInjectedAnswer, Fault::Interference, confidence, name.subject(), evidence, summary);
+    let mut finding =
+        Finding::new(Code::DnsInjectedAnswer, Fault::Interference, confidence, name.subject(), evidence, summary);
     for (lookup, answer, suspicion, _) in &forged {
         if let Some(query) = &lookup.query {
             finding.cite(Evidence::frame("question", query.at, ""));
         }
-        finding.cite(Evidence::frame("forged_answer", answer.at, format!("{}; {}", words(answer), suspicion.words.join("; "))));
+        finding.cite(Evidence::frame(
+            "forged_answer",
+            answer.at,
+            format!("{}; {}", words(answer), suspicion.words.join("; ")),
+        ));
     }
     for (_, answer) in &honest {
         finding.cite(Evidence::frame("other_answer", answer.at, words(answer)));
@@ -111,7 +116,9 @@ fn split(case: &Case, reference: &Reference, lookup: &Lookup) -> Option<Vec<(usi
     Some(
         suspicions
             .into_iter()
-            .map(|(index, suspicion)| (index, (suspicion.classes > least || suspicion.classes == most).then_some(suspicion)))
+            .map(|(index, suspicion)| {
+                (index, (suspicion.classes > least || suspicion.classes == most).then_some(suspicion))
+            })
             .collect(),
     )
 }
@@ -150,7 +157,8 @@ fn suspicion(
             // What honest resolvers say is not forged, however it is packed.
             return Suspicion::default();
         }
-        let rival_honest = rivals().flat_map(Answer::addresses).any(|other| reference.honest_address(name, other) == Some(true));
+        let rival_honest =
+            rivals().flat_map(Answer::addresses).any(|other| reference.honest_address(name, other) == Some(true));
         if reference.known_bad_for(name, address).is_some() {
             suspicion.add(2, format!("{address} is a known false answer"));
         } else if rival_honest && reference.in_operator_ranges(name, address) != Some(true) {
@@ -164,7 +172,10 @@ fn suspicion(
     let empty = answer.addresses().next().is_none();
     let rival_has = rivals().any(|rival| rival.addresses().next().is_some());
     if empty && rival_has && answer.rcode != NOERROR {
-        let authority = answer.records.iter().any(|record| record.section == Section::Authority && record.record_type == RecordType::SOA);
+        let authority = answer
+            .records
+            .iter()
+            .any(|record| record.section == Section::Authority && record.record_type == RecordType::SOA);
         suspicion.add(if authority { 1 } else { 2 }, "it denies a name that the other answer resolves".to_owned());
     }
     suspicion

@@ -112,8 +112,11 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
     }
     let convicting = known.is_some()
         || portal.is_some()
-        || (contradicts_reference && honest != Some(true) && (matches!(identity, Identity::Contradicted { .. }) || honest == Some(false)))
-        || (honest == Some(false) && (matches!(identity, Identity::Contradicted { .. }) || shared.len() + 1 >= UNRELATED));
+        || (contradicts_reference
+            && honest != Some(true)
+            && (matches!(identity, Identity::Contradicted { .. }) || honest == Some(false)))
+        || (honest == Some(false)
+            && (matches!(identity, Identity::Contradicted { .. }) || shared.len() + 1 >= UNRELATED));
     if honest == Some(true) || !convicting {
         return unexpected(reference, name, address, &identity);
     }
@@ -165,9 +168,17 @@ fn first_answer(name: &Name<'_>, address: IpAddr) -> Option<Evidence> {
 }
 
 /// A public name with an address that the public Internet does not have.
-fn bogon(reference: &Reference, name: &Name<'_>, address: IpAddr, special: Special, identity: &Identity) -> Option<Finding> {
+fn bogon(
+    reference: &Reference,
+    name: &Name<'_>,
+    address: IpAddr,
+    special: Special,
+    identity: &Identity,
+) -> Option<Finding> {
     let public = reference.host(name.name).is_some()
-        || reference.honest_name(name.name).is_some_and(|honest| honest.addresses().any(|ip| reference.special(ip).is_none()));
+        || reference
+            .honest_name(name.name)
+            .is_some_and(|honest| honest.addresses().any(|ip| reference.special(ip).is_none()));
     // A private name may well have a private address (split horizon), and a local tunnel hands out fake ones that work.
     if !public {
         return None;
@@ -226,7 +237,8 @@ fn unexpected(reference: &Reference, name: &Name<'_>, address: IpAddr, identity:
     .with_class(network(address));
     if let Identity::Confirmed(at) = identity {
         finding.cite(Evidence::frame("identity", *at, "the client accepted the certificate there"));
-        finding = finding.excluding("a false address", "the client accepted the certificate that it shows for the name");
+        finding =
+            finding.excluding("a false address", "the client accepted the certificate that it shows for the name");
     }
     Some(finding)
 }
@@ -264,11 +276,17 @@ fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
 pub(super) fn local_override(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let mut suspects: Vec<(String, IpAddr, u16, Option<Evidence>)> = Vec::new();
-    for connection in case.connections.iter().filter(|connection| connection.relevance == Relevance::Go && connection.tunnel.is_none()) {
-        let server_name = case.handshakes_in(connection.flow).find_map(|handshake| handshake.server_name.seen().cloned());
+    for connection in case
+        .connections
+        .iter()
+        .filter(|connection| connection.relevance == Relevance::Go && connection.tunnel.is_none())
+    {
+        let server_name =
+            case.handshakes_in(connection.flow).find_map(|handshake| handshake.server_name.seen().cloned());
         let host = server_name.or_else(|| case.go.host_of(connection.server));
         let Some(host) = host else { continue };
-        let evidence = Evidence::segment("connection", connection.first, connection.flow, format!("to {}", connection.server));
+        let evidence =
+            Evidence::segment("connection", connection.first, connection.flow, format!("to {}", connection.server));
         suspects.push((host, connection.server.ip(), connection.server.port(), Some(evidence)));
     }
     for error in case.go.errors() {
@@ -281,7 +299,8 @@ pub(super) fn local_override(case: &Case, reference: &Reference, names: &Names<'
             continue;
         }
         // Nothing of the kind may be concluded where DNS was not recorded, or the name's own lookup came before.
-        let looked_up = case.lookups.iter().any(|lookup| lookup.name == host || lookup.name.starts_with(&format!("{host}.")));
+        let looked_up =
+            case.lookups.iter().any(|lookup| lookup.name == host || lookup.name.starts_with(&format!("{host}.")));
         let special = reference.special(address).is_some();
         let public = reference.host(&host).is_some();
         let contradicts = match address_is_honest(reference, &host, address) {
@@ -291,7 +310,10 @@ pub(super) fn local_override(case: &Case, reference: &Reference, names: &Names<'
         let by_words = case.go.errors().iter().find(|error| {
             error.host.as_deref() == Some(host.as_str()) && error.address.is_some_and(|known| known.ip() == address)
         });
-        if looked_up || !contradicts || found.iter().any(|finding| finding.subject.host.as_deref() == Some(host.as_str())) {
+        if looked_up
+            || !contradicts
+            || found.iter().any(|finding| finding.subject.host.as_deref() == Some(host.as_str()))
+        {
             continue;
         }
         let confirmed = matches!(identity(case, &host, address), Identity::Confirmed(_));
@@ -312,7 +334,10 @@ pub(super) fn local_override(case: &Case, reference: &Reference, names: &Names<'
             summary,
         )
         .with_class(network(address))
-        .with_remedy("Look for the name in the hosts file and in local resolver settings.", Some(&format!("getent hosts {host}")))
+        .with_remedy(
+            "Look for the name in the hosts file and in local resolver settings.",
+            Some(&format!("getent hosts {host}")),
+        )
         .with_reference("hosts(5)");
         finding = if other_lookups {
             finding.excluding("the recording missed DNS", "other names are looked up in it")

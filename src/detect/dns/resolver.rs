@@ -34,7 +34,10 @@ fn no_resolver(case: &Case, names: &Names<'_>) -> Option<Finding> {
     if let Some((lookup, at)) = unanswered.first()
         && !answered
     {
-        let summary = format!("Nothing listens at the resolver {}: its host answers with ICMP port unreachable.", lookup.resolver);
+        let summary = format!(
+            "Nothing listens at the resolver {}: its host answers with ICMP port unreachable.",
+            lookup.resolver
+        );
         let mut finding = Finding::new(
             Code::DnsNoResolver,
             Fault::Client,
@@ -89,7 +92,8 @@ fn intercepted(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Fin
 fn impostor(case: &Case, reference: &Reference, resolver: SocketAddr, lookups: &[&Lookup]) -> Option<Finding> {
     let facts = case.resolvers.iter().find(|facts| facts.address == resolver)?;
     let ttl = facts.usual_ttl()?;
-    let at_client = lookups.iter().filter_map(|lookup| lookup.query.as_ref()).all(|query| matches!(query.ip.ttl, 64 | 128 | 255));
+    let at_client =
+        lookups.iter().filter_map(|lookup| lookup.query.as_ref()).all(|query| matches!(query.ip.ttl, 64 | 128 | 255));
     let hops = [64_u8, 128, 255].into_iter().find(|initial| *initial >= ttl).map(|initial| initial - ttl)?;
     let unroutable = reference.special(resolver.ip()).is_some_and(|special| special.is_never_routed());
     let public = reference.public_resolver(resolver.ip());
@@ -103,7 +107,10 @@ fn impostor(case: &Case, reference: &Reference, resolver: SocketAddr, lookups: &
         }
         (
             1 + usize::from(near),
-            format!("answers of {} come with IP TTL {ttl}, from {hops} hops away, where none of its servers is", public.title),
+            format!(
+                "answers of {} come with IP TTL {ttl}, from {hops} hops away, where none of its servers is",
+                public.title
+            ),
         )
     };
     let first = lookups.iter().find_map(|lookup| lookup.answers.first())?;
@@ -119,7 +126,10 @@ fn impostor(case: &Case, reference: &Reference, resolver: SocketAddr, lookups: &
     )
     .with_text("resolver", resolver.to_string())
     .with_number("ttl", ttl.into())
-    .with_remedy("Ask whoever runs the network: it redirects DNS. Use an encrypted transport to reach the resolver itself.", None)
+    .with_remedy(
+        "Ask whoever runs the network: it redirects DNS. Use an encrypted transport to reach the resolver itself.",
+        None,
+    )
     .with_reference("RFC 8499 §6");
     for lookup in lookups {
         for answer in &lookup.answers {

@@ -43,7 +43,9 @@ impl<'c> Name<'c> {
 
     /// Every question, as evidence.
     pub(super) fn questions(&self) -> impl Iterator<Item = Evidence> + '_ {
-        self.for_addresses().filter_map(|lookup| lookup.query.as_ref()).map(|query| Evidence::frame("question", query.at, ""))
+        self.for_addresses()
+            .filter_map(|lookup| lookup.query.as_ref())
+            .map(|query| Evidence::frame("question", query.at, ""))
     }
 }
 
@@ -112,9 +114,12 @@ pub(super) fn identity(case: &Case, name: &str, address: IpAddr) -> Identity {
                 }
             }
             Outcome::RejectedByClient => {
-                let how = shown(case, handshake)
-                    .map(|names| format!("the certificate there is for {names}"))
-                    .or_else(|| case.go.name_mismatch_of(name).map(|names| format!("go says that the certificate there is for {names}")));
+                let how =
+                    shown(case, handshake).map(|names| format!("the certificate there is for {names}")).or_else(|| {
+                        case.go
+                            .name_mismatch_of(name)
+                            .map(|names| format!("go says that the certificate there is for {names}"))
+                    });
                 if let Some(how) = how {
                     identity = Identity::Contradicted { at, how };
                 }
@@ -138,7 +143,11 @@ fn shown(case: &Case, handshake: &Handshake) -> Option<String> {
         return None;
     }
     let names = certificate.names();
-    Some(if names.is_empty() { "no name at all".to_owned() } else { names.into_iter().take(4).collect::<Vec<_>>().join(", ") })
+    Some(if names.is_empty() {
+        "no name at all".to_owned()
+    } else {
+        names.into_iter().take(4).collect::<Vec<_>>().join(", ")
+    })
 }
 
 /// The network of a wrong address, for fingerprints: /24 or /48.

@@ -28,7 +28,9 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Vec<Finding> {
     groups
         .into_iter()
         // A proxy that wants a password once and then lets the same target pass is no obstacle.
-        .filter(|((url, _), _)| !case.exchanges.iter().any(|other| other.url == *url && other.is_connect() && opened(other)))
+        .filter(|((url, _), _)| {
+            !case.exchanges.iter().any(|other| other.url == *url && other.is_connect() && opened(other))
+        })
         .filter_map(|((_, answer), exchanges)| refusal(case, reference, answer, &exchanges))
         .collect()
 }
@@ -100,12 +102,18 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
         ),
     };
     let at = first.response.or(first.request)?;
-    let mut finding =
-        Finding::new(code, fault, Confidence::Proven, subject, Evidence::segment("proxy_answer", at, first.flow, said.clone()), summary)
-            .with_text("proxy", proxy.clone())
-            .with_number("status", status.into())
-            .with_class(format!("{proxy} {status}"))
-            .excluding("the server itself refuses", "the answer to CONNECT is the proxy's own; the server was never reached");
+    let mut finding = Finding::new(
+        code,
+        fault,
+        Confidence::Proven,
+        subject,
+        Evidence::segment("proxy_answer", at, first.flow, said.clone()),
+        summary,
+    )
+    .with_text("proxy", proxy.clone())
+    .with_number("status", status.into())
+    .with_class(format!("{proxy} {status}"))
+    .excluding("the server itself refuses", "the answer to CONNECT is the proxy's own; the server was never reached");
     for exchange in exchanges {
         if let Some(at) = exchange.response {
             finding.cite(Evidence::segment("proxy_answer", at, exchange.flow, said.clone()));
@@ -159,7 +167,12 @@ fn advise(finding: Finding, exchange: &Exchange, answer: Answer, target: &str) -
             .with_reference("RFC 9110 §15.5.8")
         }
         Answer::CannotReach => finding
-            .with_remedy(format!("Ask the proxy's administrators why it cannot reach {target} (its DNS, its firewall, the server)."), None)
+            .with_remedy(
+                format!(
+                    "Ask the proxy's administrators why it cannot reach {target} (its DNS, its firewall, the server)."
+                ),
+                None,
+            )
             .with_reference("RFC 9110 §9.3.6"),
     }
 }
@@ -192,7 +205,9 @@ fn is_private_network(entry: &str) -> bool {
 }
 
 fn first_address(entry: &str) -> IpAddr {
-    entry.parse::<ipnet::Ipv4Net>().map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |network| IpAddr::V4(network.addr()))
+    entry
+        .parse::<ipnet::Ipv4Net>()
+        .map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |network| IpAddr::V4(network.addr()))
 }
 
 /// What the author of the entry overlooked.
@@ -200,11 +215,17 @@ pub(super) fn why(misread: &NoProxyMisread, host: &str) -> String {
     let entry = &misread.entry;
     match &misread.kind {
         MisreadKind::AddressOfName { .. } => {
-            format!("\"{entry}\" in NO_PROXY matches targets that are given as addresses, never what a name resolves to")
+            format!(
+                "\"{entry}\" in NO_PROXY matches targets that are given as addresses, never what a name resolves to"
+            )
         }
         MisreadKind::UrlInsteadOfHost => format!("\"{entry}\" in NO_PROXY is a URL, where Go wants a host"),
-        MisreadKind::WrongSeparator { separator } => format!("NO_PROXY is separated by '{separator}', where Go wants commas"),
-        MisreadKind::SubdomainsOnly => format!("\"{entry}\" in NO_PROXY covers the subdomains of {host}, not {host} itself"),
+        MisreadKind::WrongSeparator { separator } => {
+            format!("NO_PROXY is separated by '{separator}', where Go wants commas")
+        }
+        MisreadKind::SubdomainsOnly => {
+            format!("\"{entry}\" in NO_PROXY covers the subdomains of {host}, not {host} itself")
+        }
         MisreadKind::OtherPort { port } => format!("\"{entry}\" in NO_PROXY holds for port {port} only"),
         MisreadKind::MidLabel => format!("\"{entry}\" in NO_PROXY begins in the middle of a label"),
         MisreadKind::UnknownWildcard => format!("\"{entry}\" in NO_PROXY has a wildcard that Go does not know"),

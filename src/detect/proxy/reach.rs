@@ -42,7 +42,11 @@ impl Proxy<'_> {
     fn subject(&self) -> Subject {
         Subject {
             host: Some(self.host.clone()).filter(|host| host.parse::<IpAddr>().is_err()),
-            address: self.connections.first().map(|connection| connection.server.ip()).or_else(|| self.host.parse().ok()),
+            address: self
+                .connections
+                .first()
+                .map(|connection| connection.server.ip())
+                .or_else(|| self.host.parse().ok()),
             port: Some(self.port),
             module: None,
         }
@@ -51,11 +55,16 @@ impl Proxy<'_> {
 
 /// The proxy refuses, does not answer, or its name does not resolve.
 pub(super) fn unreachable(case: &Case) -> Vec<Finding> {
-    proxies(case).iter().filter_map(|proxy| refused_or_silent(case, proxy).or_else(|| unresolved(case, proxy))).collect()
+    proxies(case)
+        .iter()
+        .filter_map(|proxy| refused_or_silent(case, proxy).or_else(|| unresolved(case, proxy)))
+        .collect()
 }
 
 fn refused_or_silent(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
-    let answers = |connection: &&&Connection| connection.bytes.to_client > 0 || matches!(connection.opening, Opening::Established { .. });
+    let answers = |connection: &&&Connection| {
+        connection.bytes.to_client > 0 || matches!(connection.opening, Opening::Established { .. })
+    };
     if proxy.connections.iter().any(|connection| answers(&connection)) {
         return None;
     }
@@ -71,7 +80,12 @@ fn refused_or_silent(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
             Opening::Unanswered { syns } => {
                 for error in connection.icmp.iter().filter_map(|index| case.icmp.get(*index)) {
                     unreachable += 1;
-                    evidence.push(Evidence::segment("icmp_error", error.at, connection.flow, format!("from {}", error.from)));
+                    evidence.push(Evidence::segment(
+                        "icmp_error",
+                        error.at,
+                        connection.flow,
+                        format!("from {}", error.from),
+                    ));
                 }
                 silent += usize::from(syns.len() >= 2);
                 evidence.extend(syns.iter().map(|syn| Evidence::segment("syn", *syn, connection.flow, "")));
@@ -89,8 +103,9 @@ fn refused_or_silent(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
     let first = evidence.next()?;
     let summary = format!("The proxy {}:{} ({}) {how}.", proxy.host, proxy.port, proxy.variable);
     let confidence = if refused > 0 || unreachable > 0 { Confidence::Proven } else { Confidence::Strong };
-    let finding = Finding::new(Code::ProxyUnreachable, Fault::ProxyUpstream, confidence, proxy.subject(), first, summary)
-        .with_evidence(evidence.take(64));
+    let finding =
+        Finding::new(Code::ProxyUnreachable, Fault::ProxyUpstream, confidence, proxy.subject(), first, summary)
+            .with_evidence(evidence.take(64));
     Some(advise(finding, proxy, how))
 }
 
@@ -114,7 +129,8 @@ fn unresolved(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
     let answered = lookups.iter().any(|lookup| lookup.answers.iter().any(|answer| answer.addresses().next().is_some()));
     let says = case.go.errors().iter().find(|error| {
         matches!(error.kind, GoErrorKind::ProxyConnect(_))
-            && (error.lookup.as_deref() == Some(proxy.host.as_str()) || error.host.as_deref() == Some(proxy.host.as_str()))
+            && (error.lookup.as_deref() == Some(proxy.host.as_str())
+                || error.host.as_deref() == Some(proxy.host.as_str()))
     });
     if answered || (lookups.is_empty() && says.is_none()) {
         return None;
@@ -135,9 +151,10 @@ fn unresolved(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
     let how = "its name does not resolve";
     let summary = format!("The proxy {}:{} ({}) cannot be reached: {how}.", proxy.host, proxy.port, proxy.variable);
     let confidence = if denied { Confidence::Strong } else { Confidence::Moderate };
-    let finding = Finding::new(Code::ProxyUnreachable, Fault::ProxyUpstream, confidence, proxy.subject(), first, summary)
-        .with_evidence(rest)
-        .not_excluding("the resolver, not the name, is at fault");
+    let finding =
+        Finding::new(Code::ProxyUnreachable, Fault::ProxyUpstream, confidence, proxy.subject(), first, summary)
+            .with_evidence(rest)
+            .not_excluding("the resolver, not the name, is at fault");
     Some(advise(finding, proxy, how))
 }
 
@@ -155,7 +172,9 @@ fn mismatch(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
             let Some(hello) = &handshake.hello else { continue };
             let answer = match handshake.outcome {
                 Outcome::NotTls => handshake.not_tls.as_ref().map(|not_tls| (not_tls.at, text_of(&not_tls.head))),
-                Outcome::Closed if handshake.server_hello.is_none() => connection.fin.to_client.map(|at| (at, "it closes".to_owned())),
+                Outcome::Closed if handshake.server_hello.is_none() => {
+                    connection.fin.to_client.map(|at| (at, "it closes".to_owned()))
+                }
                 Outcome::Reset if handshake.server_hello.is_none() => match connection.end {
                     crate::observation::End::Reset { at, .. } => Some((at, "it resets".to_owned())),
                     _ => None,
@@ -212,7 +231,11 @@ fn mismatch(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
 }
 
 /// A request whose answer was in another protocol.
-fn foreign(_: &Case, connection: &Connection, exchange: &Exchange) -> Option<(&'static str, &'static str, &'static str)> {
+fn foreign(
+    _: &Case,
+    connection: &Connection,
+    exchange: &Exchange,
+) -> Option<(&'static str, &'static str, &'static str)> {
     exchange.error.as_ref()?;
     if connection.bytes.to_client == 0 {
         return None;
@@ -225,6 +248,12 @@ fn foreign(_: &Case, connection: &Connection, exchange: &Exchange) -> Option<(&'
 }
 
 fn text_of(head: &[u8]) -> String {
-    String::from_utf8_lossy(head).lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(80).collect()
+    String::from_utf8_lossy(head)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(80)
+        .collect()
 }
-

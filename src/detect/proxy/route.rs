@@ -14,14 +14,18 @@ use crate::reference::Reference;
 pub(super) fn bypassed(case: &Case, reference: &Reference) -> Vec<Finding> {
     let Some(env) = &case.go.env else { return Vec::new() };
     let function = ProxyFunc::for_version(env, case.go.version);
-    let all_proxy = ["ALL_PROXY", "all_proxy"].into_iter().find(|key| env.get(key).is_some_and(|value| !value.is_empty()));
+    let all_proxy =
+        ["ALL_PROXY", "all_proxy"].into_iter().find(|key| env.get(key).is_some_and(|value| !value.is_empty()));
     if function.proxies().next().is_none() && all_proxy.is_none() {
         return Vec::new();
     }
     let mut found: Vec<Finding> = Vec::new();
     for (host, port, evidence) in failures(case) {
         let known = reference.host(&host).is_some() || case.go.names_host(&host);
-        if case.go.is_proxy_host(&host) || !known || found.iter().any(|finding| finding.subject.host.as_deref() == Some(&host)) {
+        if case.go.is_proxy_host(&host)
+            || !known
+            || found.iter().any(|finding| finding.subject.host.as_deref() == Some(&host))
+        {
             continue;
         }
         let scheme = if port == 80 { "http" } else { "https" };
@@ -39,7 +43,9 @@ pub(super) fn bypassed(case: &Case, reference: &Reference) -> Vec<Finding> {
                 (None, Some(variable)) => (variable, format!("Go does not read {variable}")),
                 (None, None) => continue,
             },
-            DirectBecause::Unreadable { variable } => (variable, format!("the value of {variable} is no URL, and Go ignores it")),
+            DirectBecause::Unreadable { variable } => {
+                (variable, format!("the value of {variable} is no URL, and Go ignores it"))
+            }
             DirectBecause::Loopback => continue,
         };
         found.push(finding(&host, port, variable, &reason, evidence));
@@ -71,7 +77,11 @@ fn finding(host: &str, port: u16, variable: &'static str, reason: &str, evidence
 /// Hosts whose direct way fails, each with what shows it.
 fn failures(case: &Case) -> Vec<(String, u16, Vec<Evidence>)> {
     let mut failures: Vec<(String, u16, Vec<Evidence>)> = Vec::new();
-    for connection in case.connections.iter().filter(|connection| connection.relevance == Relevance::Go && connection.tunnel.is_none()) {
+    for connection in case
+        .connections
+        .iter()
+        .filter(|connection| connection.relevance == Relevance::Go && connection.tunnel.is_none())
+    {
         let syns = match &connection.opening {
             Opening::Unanswered { syns } | Opening::Refused { syns, .. } => syns,
             Opening::Established { .. } | Opening::Unseen(_) => continue,

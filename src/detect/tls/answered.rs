@@ -69,18 +69,19 @@ fn reset(
         let summary = format!("Resets that {host} did not send follow its ClientHello: {}.", marks.words());
         (Code::TlsSniReset, Fault::Interference, sure, summary)
     } else {
-        let summary = format!(
-            "{host} resets the connection at the ClientHello; nothing about the reset points at anybody else."
-        );
+        let summary =
+            format!("{host} resets the connection at the ClientHello; nothing about the reset points at anybody else.");
         let fault = if in_tunnel { Fault::Unknown } else { Fault::Server };
         (Code::TlsServerReset, fault, Confidence::Moderate, summary)
     };
-    let first = resets.first().and_then(|(attempt, resets)| resets.first().map(|(segment, marks)| (attempt, segment, marks)));
+    let first =
+        resets.first().and_then(|(attempt, resets)| resets.first().map(|(segment, marks)| (attempt, segment, marks)));
     let role = if forged { "forged_reset" } else { "reset" };
     let evidence = |attempt: &Attempt<'_>, segment: &Segment, marks: &Marks| {
         Evidence::segment(role, segment.at, attempt.connection.flow, marks.words())
     };
-    let opening = group.first().map(|attempt| Evidence::segment("client_hello", attempt.at(), attempt.connection.flow, ""));
+    let opening =
+        group.first().map(|attempt| Evidence::segment("client_hello", attempt.at(), attempt.connection.flow, ""));
     let Some(start) = first.map(|(attempt, segment, marks)| evidence(attempt, segment, marks)).or(opening) else {
         return Finding::new(code, fault, sure, subject, Evidence::log(0, ""), summary);
     };
@@ -101,9 +102,8 @@ fn reset(
         finding = finding.with_number("reset_ttl", usual.seen.into()).with_number("server_ttl", usual.usual.into());
     }
     if let Some(early) = marks.early {
-        finding = finding
-            .with_number("reset_after_ns", early.after.nanos())
-            .with_number("round_trip_ns", early.rtt.nanos());
+        finding =
+            finding.with_number("reset_after_ns", early.after.nanos()).with_number("round_trip_ns", early.rtt.nanos());
     }
     finding = finding.with_number("connections", i64::try_from(resets.len()).unwrap_or(i64::MAX));
     shape(case, finish(finding, &marks), controls, group)
@@ -136,8 +136,14 @@ fn shape(case: &Case, mut finding: Finding, controls: &Controls<'_, '_>, group: 
         };
     } else if finding.code == Code::TlsClienthelloIntolerance {
         if let Some(small) = controls.smaller {
-            finding.cite(Evidence::segment("smaller_hello_passes", small.at(), small.connection.flow, format!("{} bytes", small.bytes())));
-            finding = finding.excluding("the name is blocked", format!("the same name passes in frame {}", small.at().frame.number));
+            finding.cite(Evidence::segment(
+                "smaller_hello_passes",
+                small.at(),
+                small.connection.flow,
+                format!("{} bytes", small.bytes()),
+            ));
+            finding = finding
+                .excluding("the name is blocked", format!("the same name passes in frame {}", small.at().frame.number));
         }
     } else {
         if group.iter().any(|attempt| is_new_style(attempt)) {
@@ -163,16 +169,21 @@ fn shape(case: &Case, mut finding: Finding, controls: &Controls<'_, '_>, group: 
 
 /// Other names at the same address that failed in the same way within the time of a residual block, although the
 /// address does answer other names before or afterwards.
-fn residual<'a, 'c>(group: &[&'a Attempt<'c>], all: &'a [Attempt<'c>]) -> Option<(&'a Attempt<'c>, Vec<&'a Attempt<'c>>)> {
-    let trigger = group.iter().filter(|attempt| matches!(attempt.fate, Fate::Reset { .. })).min_by_key(|attempt| attempt.at())?;
-    let elsewhere = |attempt: &&Attempt<'_>| {
-        attempt.connection.server == trigger.connection.server && attempt.host != trigger.host
-    };
+fn residual<'a, 'c>(
+    group: &[&'a Attempt<'c>],
+    all: &'a [Attempt<'c>],
+) -> Option<(&'a Attempt<'c>, Vec<&'a Attempt<'c>>)> {
+    let trigger =
+        group.iter().filter(|attempt| matches!(attempt.fate, Fate::Reset { .. })).min_by_key(|attempt| attempt.at())?;
+    let elsewhere =
+        |attempt: &&Attempt<'_>| attempt.connection.server == trigger.connection.server && attempt.host != trigger.host;
     let caught: Vec<_> = all
         .iter()
         .filter(elsewhere)
         .filter(|attempt| attempt.at() > trigger.at() && attempt.at().time.since(trigger.at().time) <= RESIDUAL)
-        .filter(|attempt| matches!(&attempt.fate, Fate::Reset { resets } if resets.iter().any(|(_, marks)| marks.any())))
+        .filter(
+            |attempt| matches!(&attempt.fate, Fate::Reset { resets } if resets.iter().any(|(_, marks)| marks.any())),
+        )
         .collect();
     let first = *caught.first()?;
     // The other name is not blocked for its own sake: it passes at another time.
@@ -192,7 +203,10 @@ pub(super) fn absorb_residual(found: &mut Vec<Finding>) {
             || !blocked.iter().any(|(address, host, evidence)| {
                 *address == finding.subject.address
                     && *host != finding.subject.host
-                    && finding.evidence().iter().all(|item| evidence.iter().any(|known| known.citation == item.citation))
+                    && finding
+                        .evidence()
+                        .iter()
+                        .all(|item| evidence.iter().any(|known| known.citation == item.citation))
             })
     });
 }
@@ -220,7 +234,11 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
     } else {
         (
             Code::TlsServerReset,
-            if closes.iter().any(|(attempt, ..)| attempt.connection.tunnel.is_some()) { Fault::Unknown } else { Fault::Server },
+            if closes.iter().any(|(attempt, ..)| attempt.connection.tunnel.is_some()) {
+                Fault::Unknown
+            } else {
+                Fault::Server
+            },
             Confidence::Moderate,
             "close",
             format!("{host} closes the connection at the ClientHello; nothing about the close points at anybody else."),
@@ -320,15 +338,19 @@ fn not_tls(case: &Case, group: &[&Attempt<'_>]) -> Finding {
     } else {
         Fault::Server
     };
-    let by_whom = if forged { format!("somebody on the path ({})", marks.words()) } else { "something at that address".to_owned() };
+    let by_whom = if forged {
+        format!("somebody on the path ({})", marks.words())
+    } else {
+        "something at that address".to_owned()
+    };
     let summary = format!("To the ClientHello for {host}, {by_whom} answers in plain text: \"{line}\".");
-    let (flow, at) = answers
-        .first()
-        .map_or((crate::types::FlowId(0), group.first().map_or(case_start(case), |attempt| attempt.at())), |(attempt, at, _)| {
-            (attempt.connection.flow, *at)
-        });
+    let (flow, at) = answers.first().map_or(
+        (crate::types::FlowId(0), group.first().map_or(case_start(case), |attempt| attempt.at())),
+        |(attempt, at, _)| (attempt.connection.flow, *at),
+    );
     let evidence = Evidence::segment("plain_text", at, flow, line.clone());
-    let mut finding = Finding::new(Code::TlsNotTls, fault, sure, subject, evidence, summary).with_text("first_line", line);
+    let mut finding =
+        Finding::new(Code::TlsNotTls, fault, sure, subject, evidence, summary).with_text("first_line", line);
     for (attempt, at, marks) in answers.into_iter().take(CITED) {
         attempt.cite_hello(&mut finding);
         finding.cite(Evidence::segment("plain_text", at, attempt.connection.flow, marks.words()));
@@ -340,7 +362,10 @@ fn not_tls(case: &Case, group: &[&Attempt<'_>]) -> Finding {
         finding = finding.not_excluding("the server speaks plain HTTP on that port");
     }
     finish(finding, &marks)
-        .with_remedy("Open the address in plain HTTP to see whose page it is, and ask its owner; no setting of go can mend it.", None)
+        .with_remedy(
+            "Open the address in plain HTTP to see whose page it is, and ask its owner; no setting of go can mend it.",
+            None,
+        )
         .with_reference("RFC 8446 §5.1")
 }
 

@@ -41,17 +41,26 @@ pub(super) fn assess(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_
             }
             Fate::HelloTooBig { segments, sack } => {
                 lost.extend(segments.iter().map(|segment| (flow, *segment, "client_hello")));
-                proof.push((flow, sack.at, "selective_acknowledgement", "the small part arrived, the large one did not"));
+                proof.push((
+                    flow,
+                    sack.at,
+                    "selective_acknowledgement",
+                    "the small part arrived, the large one did not",
+                ));
                 Silence::TooBigOut
             }
             Fate::FlightTooBig { tail, acknowledged } => {
                 proof.push((flow, tail.at, "tail_of_server_flight", "a small segment after a hole that never closes"));
-                proof.extend(acknowledged.iter().map(|ack| (flow, ack.at, "acknowledgement", "the server has the hello")));
+                proof.extend(
+                    acknowledged.iter().map(|ack| (flow, ack.at, "acknowledgement", "the server has the hello")),
+                );
                 Silence::TooBigIn
             }
             Fate::Silent { hello, acknowledged } => {
                 proof.push((flow, *hello, "client_hello", ""));
-                proof.extend(acknowledged.iter().map(|ack| (flow, ack.at, "acknowledgement", "the server has the hello")));
+                proof.extend(
+                    acknowledged.iter().map(|ack| (flow, ack.at, "acknowledgement", "the server has the hello")),
+                );
                 Silence::Mute
             }
             _ => continue,
@@ -100,9 +109,13 @@ fn conclude(
                 (false, false) => Confidence::Weak,
             };
             let summary = if cut {
-                format!("TCP to {host} opens, but the end of its ClientHello and every repetition of it vanish on {failed} connection(s), while hellos as large with other names pass.")
+                format!(
+                    "TCP to {host} opens, but the end of its ClientHello and every repetition of it vanish on {failed} connection(s), while hellos as large with other names pass."
+                )
             } else {
-                format!("TCP to {host} opens, but its ClientHello and every repetition of it vanish: nothing is acknowledged on {failed} connection(s).")
+                format!(
+                    "TCP to {host} opens, but its ClientHello and every repetition of it vanish: nothing is acknowledged on {failed} connection(s)."
+                )
             };
             let mut finding =
                 Finding::new(Code::TlsSniBlackhole, Fault::Interference, sure, subject, evidence, summary);
@@ -159,12 +172,19 @@ fn conclude(
         }
         Silence::Mute => {
             let summary = format!("{host} acknowledges the ClientHello and then says nothing.");
-            let fault = if group.iter().any(|attempt| attempt.connection.tunnel.is_some()) { Fault::Unknown } else { Fault::Server };
+            let fault = if group.iter().any(|attempt| attempt.connection.tunnel.is_some()) {
+                Fault::Unknown
+            } else {
+                Fault::Server
+            };
             let mut finding =
                 Finding::new(Code::TlsHandshakeTimeout, fault, Confidence::Moderate, subject, evidence, summary)
                     .excluding("the hello is dropped on the path", "it was acknowledged to its last byte")
                     .not_excluding("a middlebox that terminates TCP and waits")
-                    .with_remedy("Ask the operator of the server; ask from another network to see whether it is the path.", None);
+                    .with_remedy(
+                        "Ask the operator of the server; ask from another network to see whether it is the path.",
+                        None,
+                    );
             if two_segments {
                 finding = finding.not_excluding("all of the server's answer is full-size and vanishes (MTU)");
             }

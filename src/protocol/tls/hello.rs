@@ -2,8 +2,8 @@
 //!
 //! A `ClientHello` is read as far as its bytes go: Go puts the server name first, so half of a hello often has it.
 
-use tls_parser::{parse_tls_extension_alpn_content, parse_tls_extension_sni_content, parse_tls_handshake_server_hello};
 use tls_parser::{SNIType, TlsExtension};
+use tls_parser::{parse_tls_extension_alpn_content, parse_tls_extension_sni_content, parse_tls_handshake_server_hello};
 
 use crate::observation::{ClientHello, ServerHello};
 use crate::types::Moment;
@@ -19,8 +19,8 @@ const KEY_SHARE: u16 = 51;
 
 /// The random of a `ServerHello` that is a `HelloRetryRequest` (RFC 8446 §4.1.3).
 const RETRY_RANDOM: [u8; 32] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16,
-    0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
 /// Takes bytes off the front of a message, and says when they are used up.
@@ -198,7 +198,7 @@ const ORDER_1_23: &[u16] = &[0, 11, 65281, 23, 18, 5, 10, 13, 50, 16, 43, 51];
 const ORDER_1_21: &[u16] = &[0, 5, 10, 11, 13, 65281, 23, 16, 18, 43, 51];
 
 /// The twelve to nineteen suites that the go command offers: all versions begin with these, without AES hardware with others.
-const SUITES: &[u16] = &[0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc009, 0xc013, 0xc00a, 0xc014];
+pub(super) const SUITES: &[u16] = &[0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc009, 0xc013, 0xc00a, 0xc014];
 const SUITES_WITHOUT_AES: &[u16] = &[0xcca9, 0xcca8, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xc009, 0xc013, 0xc00a, 0xc014];
 
 /// The Go versions whose `crypto/tls` writes such a hello, measured on go 1.19 to 1.27; `None` when it is not Go's.
@@ -238,46 +238,12 @@ fn go_version(hello: &ClientHello) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::testing::{AT, extension_bytes, vector16};
     use super::*;
-    use crate::types::{FrameNo, Timestamp};
 
-    pub(in super::super) const AT: Moment =
-        Moment { time: Timestamp::from_nanos(1), frame: FrameNo { file: 0, number: 1 } };
-
-    fn vector16(content: &[u8]) -> Vec<u8> {
-        [&u16::try_from(content.len()).unwrap().to_be_bytes(), content].concat()
-    }
-
-    fn extension_bytes(kind: u16, content: &[u8]) -> Vec<u8> {
-        [kind.to_be_bytes().as_slice(), &vector16(content)].concat()
-    }
-
-    fn list(values: &[u16]) -> Vec<u8> {
-        vector16(&values.iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<_>>())
-    }
-
-    /// A hello like that of go 1.27 for `name`, as a message body.
-    pub(in super::super) fn go_hello(name: &str, signature_algorithms: &[u16]) -> Vec<u8> {
-        let server_name = [&[0][..], &vector16(name.as_bytes())].concat();
-        let share = [&0x11ec_u16.to_be_bytes()[..], &vector16(&[7; 1216]), &29_u16.to_be_bytes(), &vector16(&[8; 32])].concat();
-        let extensions = [
-            extension_bytes(0, &vector16(&server_name)),
-            extension_bytes(11, &[1, 0]),
-            extension_bytes(65281, &[0]),
-            extension_bytes(23, &[]),
-            extension_bytes(18, &[]),
-            extension_bytes(5, &[1, 0, 0, 0, 0]),
-            extension_bytes(10, &list(&[0x11ec, 0x11eb, 29])),
-            extension_bytes(13, &list(signature_algorithms)),
-            extension_bytes(50, &list(signature_algorithms)),
-            extension_bytes(16, &vector16(b"\x02h2\x08http/1.1")),
-            extension_bytes(43, &[4, 3, 4, 3, 3]),
-            extension_bytes(51, &vector16(&share)),
-        ]
-        .concat();
-        let suites = [SUITES, &[0x1301, 0x1302, 0x1303]].concat();
-        [&[3, 3][..], &[9; 32], &[32], &[1; 32], &list(&suites), &[1, 0], &vector16(&extensions)].concat()
+    fn go_hello(name: &str, signature_algorithms: &[u16]) -> Vec<u8> {
+        super::super::testing::go_hello(name, signature_algorithms, true)
     }
 
     #[test]
@@ -323,7 +289,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_retry_request_is_no_choice() {
-        let body = [&[3, 3][..], &RETRY_RANDOM, &[0], &[0x13, 1], &[0], &vector16(&extension_bytes(43, &[3, 4]))].concat();
+        let body =
+            [&[3, 3][..], &RETRY_RANDOM, &[0], &[0x13, 1], &[0], &vector16(&extension_bytes(43, &[3, 4]))].concat();
         assert!(matches!(server_hello(&body, AT), Some(Server::Retry)));
         let body = [&[3, 3][..], &[5; 32], &[0], &[0x13, 1], &[0], &vector16(&extension_bytes(43, &[3, 4]))].concat();
         let Some(Server::Chosen(hello)) = server_hello(&body, AT) else { panic!("a choice") };

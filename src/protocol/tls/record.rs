@@ -152,7 +152,8 @@ fn header(bytes: &[u8]) -> Header {
     match *bytes {
         [kind, major, minor, high, low, ..] => {
             let length = u16::from_be_bytes([high, low]);
-            if matches!(kind, CHANGE_CIPHER_SPEC..=24) && major == 3 && minor <= 4 && usize::from(length) <= MAX_RECORD {
+            if matches!(kind, CHANGE_CIPHER_SPEC..=24) && major == 3 && minor <= 4 && usize::from(length) <= MAX_RECORD
+            {
                 Header::Of { kind, length }
             } else {
                 Header::Bad
@@ -262,7 +263,8 @@ mod tests {
 
     #[test]
     fn records_split_at_every_byte_are_the_same_records() {
-        let stream = [[22, 3, 1, 0, 4, 14, 0, 0, 0].as_slice(), &[23, 3, 3, 0, 3, 9, 9, 9], &[21, 3, 3, 0, 2, 2, 42]].concat();
+        let stream =
+            [[22, 3, 1, 0, 4, 14, 0, 0, 0].as_slice(), &[23, 3, 3, 0, 3, 9, 9, 9], &[21, 3, 3, 0, 2, 2, 42]].concat();
         let whole = read_all(&mut Records::default(), &stream);
         assert_eq!(whole, [(22, vec![14, 0, 0, 0]), (23, vec![]), (21, vec![2, 42])]);
         for cut in 1..stream.len() {

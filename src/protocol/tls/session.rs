@@ -3,7 +3,7 @@
 use tls_parser::{TlsMessageHandshake, parse_tls_handshake_msg_certificate};
 
 use super::hello;
-use super::record::{self, Met, Messages, Record, Records};
+use super::record::{self, Messages, Met, Record, Records};
 use crate::observation::{
     Alert, AlertContent, CertificateId, ClientHello, Handshake, NotTls, Outcome, ServerHello, Sighting, Veil,
 };
@@ -137,12 +137,19 @@ impl Session {
     }
 
     /// The bytes of the client's first flight as far as they came, record headers included.
-    pub(crate) fn into_handshake(mut self, flow: FlowId, last: Moment, unseen: impl Fn(Direction) -> Option<Veil>) -> Handshake {
+    pub(crate) fn into_handshake(
+        mut self,
+        flow: FlowId,
+        last: Moment,
+        unseen: impl Fn(Direction) -> Option<Veil>,
+    ) -> Handshake {
         if self.hello.is_none() {
             self.read_half_hello(last);
         }
-        let client_veil = self.sides.to_server.veil.or_else(|| unseen(Direction::ToServer)).unwrap_or(Veil::EndOfCapture);
-        let server_veil = self.sides.to_client.veil.or_else(|| unseen(Direction::ToClient)).unwrap_or(Veil::EndOfCapture);
+        let client_veil =
+            self.sides.to_server.veil.or_else(|| unseen(Direction::ToServer)).unwrap_or(Veil::EndOfCapture);
+        let server_veil =
+            self.sides.to_client.veil.or_else(|| unseen(Direction::ToClient)).unwrap_or(Veil::EndOfCapture);
         let certificates_at = self.certificates.as_ref().map(|(_, at)| *at);
         let outcome = self.outcome();
         Handshake {
@@ -172,7 +179,8 @@ impl Session {
         if self.not_tls.is_some() && self.server_hello.is_none() {
             return Outcome::NotTls;
         }
-        let fatal = |alert: &&Alert| alert.content.is_none_or(|content| content.description != 0 && content.description != 90);
+        let fatal =
+            |alert: &&Alert| alert.content.is_none_or(|content| content.description != 0 && content.description != 90);
         match self.alerts.iter().find(fatal).map(|alert| alert.direction) {
             Some(Direction::ToServer) => return Outcome::RejectedByClient,
             Some(Direction::ToClient) => return Outcome::Alert,
@@ -217,7 +225,9 @@ impl Session {
                 side.message_started = None;
                 match direction {
                     Direction::ToServer => self.client_record(at, record.length),
-                    Direction::ToClient => self.server_encrypted_records = self.server_encrypted_records.saturating_add(1),
+                    Direction::ToClient => {
+                        self.server_encrypted_records = self.server_encrypted_records.saturating_add(1)
+                    }
                 }
             }
             _ => {}
@@ -242,8 +252,8 @@ impl Session {
             _ => None,
         };
         // After a finished handshake an encrypted alert is the usual close_notify.
-        let ends_handshake = content.is_some()
-            || !(self.sides.to_server.changed_cipher && self.sides.to_client.changed_cipher);
+        let ends_handshake =
+            content.is_some() || !(self.sides.to_server.changed_cipher && self.sides.to_client.changed_cipher);
         if ends_handshake && self.alerts.len() < 8 {
             self.alerts.push(Alert { at, direction, content });
         }
@@ -331,7 +341,7 @@ fn certificate_list(body: &[u8], sink: &mut dyn CertificateSink) -> Option<Vec<C
 
 #[cfg(test)]
 mod tests {
-    use super::super::hello::tests::{AT, go_hello};
+    use super::super::testing::{AT, go_hello};
     use super::*;
 
     #[derive(Default)]
@@ -353,7 +363,7 @@ mod tests {
     }
 
     fn hello_record(name: &str) -> Vec<u8> {
-        record(22, &message(1, &go_hello(name, &[0x0904])))
+        record(22, &message(1, &go_hello(name, &[0x0904], true)))
     }
 
     fn server_hello(version: u16) -> Vec<u8> {
@@ -401,7 +411,8 @@ mod tests {
 
     #[test]
     fn certificates_of_tls_1_2_are_kept_in_order_and_those_of_1_3_are_hidden() {
-        let flight = [server_hello(0x0303), record(22, &[certificates(&[b"leaf", b"ca"]), message(14, b"")].concat())].concat();
+        let flight =
+            [server_hello(0x0303), record(22, &[certificates(&[b"leaf", b"ca"]), message(14, b"")].concat())].concat();
         let (handshake, sink) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight)]);
         assert_eq!(handshake.certificates, Sighting::Seen(vec![CertificateId(0), CertificateId(1)]));
         assert_eq!(sink.0, [b"leaf".to_vec(), b"ca".to_vec()]);
