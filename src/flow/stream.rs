@@ -19,9 +19,9 @@ const PATIENCE: Span = Span::from_millis(1_000);
 /// Gaps kept in detail per stream.
 const GAPS: usize = 32;
 /// Segments whose first bytes are remembered, to notice different contents for the same range.
-const REMEMBERED: usize = 12;
+const REMEMBERED: usize = 8;
 /// Bytes remembered of each.
-const PREFIX: usize = 32;
+const PREFIX: usize = 16;
 
 /// A part of a stream, in order.
 #[derive(Debug)]

@@ -23,11 +23,13 @@ pub(crate) struct Limits {
     pub(crate) remembered: usize,
     /// How long after its end a connection's late packets (a contradicting answer, a late reset) still matter.
     pub(crate) linger: Span,
+    /// Ended connections that wait for late packets at the same time.
+    pub(crate) lingering: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { live: 1 << 16, remembered: 1 << 17, linger: Span::from_seconds(20) }
+        Self { live: 1 << 16, remembered: 1 << 17, linger: Span::from_seconds(20), lingering: 2_048 }
     }
 }
 
@@ -80,6 +82,7 @@ pub(crate) struct Flow<S> {
     pub(crate) data_segments: u32,
     pub(crate) state: S,
     key: Key,
+    lingers: bool,
 }
 
 impl<S> Flow<S> {
@@ -118,6 +121,8 @@ pub(crate) struct Tracker<S> {
     flows: Vec<Option<Box<Flow<S>>>>,
     free: Vec<usize>,
     over: VecDeque<(Key, u32)>,
+    /// Ended connections that may still get late packets, in the order of their ends.
+    lingering: VecDeque<(usize, FlowId)>,
     ended: Vec<Box<Flow<S>>>,
     next_id: u32,
     since_sweep: u32,
@@ -131,6 +136,7 @@ impl<S: Default> Tracker<S> {
             flows: Vec::new(),
             free: Vec::new(),
             over: VecDeque::new(),
+            lingering: VecDeque::new(),
             ended: Vec::new(),
             next_id: 0,
             since_sweep: 0,
@@ -165,6 +171,12 @@ impl<S: Default> Tracker<S> {
         }
         let key = Key::new(ip, tcp);
         let opens = tcp.flags.syn() && !tcp.flags.ack();
+        while self.lingering.len() > self.limits.lingering {
+            let Some((slot, id)) = self.lingering.pop_front() else { break };
+            if self.flows.get(slot).is_some_and(|flow| flow.as_deref().is_some_and(|flow| flow.id == id)) {
+                self.hand_over(slot);
+            }
+        }
         let slot = match self.entries.get(&key) {
             Some(Entry::Live(slot)) => {
                 let slot = *slot;
@@ -185,6 +197,10 @@ impl<S: Default> Tracker<S> {
         let flow = self.flows.get_mut(slot)?.as_deref_mut()?;
         let direction = flow.direction_from(SocketAddr::new(ip.source, tcp.source_port));
         let (pieces, duplicate) = flow.take(at, direction, ip, tcp);
+        if flow.ended() && !flow.lingers {
+            flow.lingers = true;
+            self.lingering.push_back((slot, flow.id));
+        }
         Some(Step { flow, direction, pieces, duplicate })
     }
 
@@ -222,6 +238,7 @@ impl<S: Default> Tracker<S> {
             data_segments: 0,
             state: S::default(),
             key,
+            lingers: false,
         });
         self.next_id = self.next_id.saturating_add(1);
         let slot = if let Some(slot) = self.free.pop() {
@@ -556,7 +573,7 @@ mod tests {
     #[test]
     fn ten_thousand_connections_stay_within_the_limit_and_keep_their_numbers() {
         let mut wire = Wire::new();
-        wire.tracker.limits = Limits { live: 64, remembered: 128, linger: Span::from_seconds(1) };
+        wire.tracker.limits = Limits { live: 64, remembered: 128, linger: Span::from_seconds(1), lingering: 8 };
         for port in 1..=10_000u16 {
             wire.send(true, port, S, 1, 0, b"");
         }
