@@ -255,9 +255,11 @@ impl Stream {
             self.give_up(offset, seen_at, &mut pieces);
             self.drain(&mut pieces);
         }
-        // What was acknowledged and never seen is missing at the end, too.
-        if let Some(acknowledged) = self.acknowledged.filter(|acked| self.carried_data && *acked > self.next) {
-            self.give_up(acknowledged, at, &mut pieces);
+        // What was acknowledged, or lies before a FIN, and was never seen is missing at the end, too.
+        let acknowledged = self.acknowledged.filter(|_| self.carried_data);
+        let finished = self.fin.map(|(offset, _)| offset).filter(|_| self.initial_seq.is_some());
+        if let Some(end) = acknowledged.max(finished).filter(|end| *end > self.next) {
+            self.give_up(end, at, &mut pieces);
         }
         pieces
     }
