@@ -28,8 +28,8 @@ fn place(cause: &Finding, hosts: &[&str]) -> String {
         }
         [one] => (*one).to_owned(),
         [one, other] => format!("{one} and {other}"),
-        [named @ ..] => {
-            let (shown, rest) = named.split_at(HOSTS.min(named.len()));
+        _ => {
+            let (shown, rest) = hosts.split_at(HOSTS.min(hosts.len()));
             format!("{} and {} more hosts", shown.join(", "), rest.len())
         }
     }
@@ -107,6 +107,9 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
         C::CertUnknownAuthority if fault == Fault::Client => {
             format!("This machine does not know the authority that signed the certificate of {at}{by}")
         }
+        C::CertUnknownAuthority if fault == Fault::Unknown => {
+            format!("go does not know who signed the certificate of {at}, and encryption hides the certificate itself")
+        }
         C::CertUnknownAuthority => format!("The certificate of {at} was not signed by the authority that it names{by}"),
         C::CertInterception if fault == Fault::ProxyPolicy => {
             format!("The proxy intercepts TLS to {at} with an authority that go does not trust{by}")
@@ -115,7 +118,7 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
         C::CertWeakSignature => format!("The certificate chain of {at} uses a signature that Go refuses"),
         C::CertNegativeSerial => format!("A certificate of {at} has a negative serial number, which Go refuses"),
         C::CertNoTrustStore => format!("This machine has no usable root certificates, so go trusts no server, {at} included"),
-        C::CertRejectedByClient => format!("go rejects the certificate of {at}, which the recording cannot show"),
+        C::CertRejectedByClient => format!("go rejects the certificate of {at}, and encryption hides the certificate itself"),
         C::ProxyConnectDenied => format!("{proxy} denies connections to {at}{status}"),
         C::ProxyAuthRequired => format!("{proxy} wants a user name and password before it connects to {at}{status}"),
         C::ProxyUpstreamError => format!("{proxy} cannot reach {at}{status}"),

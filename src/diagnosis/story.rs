@@ -189,10 +189,15 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
     }
     // Encryption alone leaves no doubt where go succeeded or at least did not complain; a recording with holes does.
     let holes = not_assessed.iter().any(|item| item.veil != Veil::Encrypted);
+    let unexplained;
     let (outcome, summary) = if !circumstances.go_traffic {
         (Outcome::NoTraffic, "No traffic of the go command is in the recording, and nothing local explains why.")
     } else if circumstances.failed() {
-        (Outcome::Inconclusive, "The go command failed, and the recording does not show why.")
+        unexplained = match circumstances.errors.last() {
+            Some(error) => format!("The go command failed, and the recording does not show why; go said: {error}"),
+            None => "The go command failed, and the recording does not show why.".to_owned(),
+        };
+        (Outcome::Inconclusive, unexplained.as_str())
     } else if circumstances.exit_status.is_none() && holes {
         (Outcome::Inconclusive, "Nothing wrong was found, but the recording does not show everything that matters.")
     } else if ranked.iter().any(|ranked| {

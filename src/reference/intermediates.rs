@@ -137,8 +137,8 @@ fn read(der: &[u8]) -> Option<Intermediate> {
     let certificate = Certificate::parse(der);
     let facts = certificate.facts()?;
     // A field that the format cannot hold would make the whole bundle unreadable.
-    let field = |bytes: &[u8]| u16::try_from(bytes.len()).is_ok().then(|| Box::from(bytes));
-    let needed = |bytes: &[u8]| field(bytes).filter(|field: &Box<[u8]>| !field.is_empty());
+    let field = |bytes: &[u8]| u16::try_from(bytes.len()).is_ok().then(|| Box::<[u8]>::from(bytes));
+    let needed = |bytes: &[u8]| if bytes.is_empty() { None } else { field(bytes) };
     Some(Intermediate {
         subject_der: needed(certificate.subject_der())?,
         issuer_der: needed(certificate.issuer_der())?,
