@@ -65,8 +65,10 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
 /// What was read and judged, and how long it took: for `-v`.
 fn account(examined: &Examined, took: Span) -> Vec<String> {
     let Examined { inputs, case, .. } = examined;
-    let mut lines: Vec<String> =
-        inputs.iter().map(|input| format!("read {}: {} bytes, SHA-256 {}", input.path, input.bytes, input.sha256)).collect();
+    let mut lines: Vec<String> = inputs
+        .iter()
+        .map(|input| format!("read {}: {} bytes, SHA-256 {}", input.path, input.bytes, input.sha256))
+        .collect();
     let recording = &case.recording;
     let judged = case.connections.iter().filter(|connection| connection.relevance > Relevance::Other).count();
     lines.push(format!(
@@ -80,7 +82,10 @@ fn account(examined: &Examined, took: Span) -> Vec<String> {
     let names = case.lookups.iter().filter(|it| it.relevance > Relevance::Other).map(|it| it.name.as_str());
     let servers = case.connections.iter().filter(|it| it.relevance > Relevance::Other).flat_map(|it| &it.names);
     let hosts: BTreeSet<&str> = names.chain(servers.map(String::as_str)).collect();
-    lines.push(format!("judged hosts: {}", if hosts.is_empty() { "none".to_owned() } else { Vec::from_iter(hosts).join(", ") }));
+    lines.push(format!(
+        "judged hosts: {}",
+        if hosts.is_empty() { "none".to_owned() } else { Vec::from_iter(hosts).join(", ") }
+    ));
     lines.push(format!("rules {}, SHA-256 {}", examined.rules_version, examined.rules_sha256));
     lines.push(format!("took {} ms", took.nanos() / 1_000_000));
     lines

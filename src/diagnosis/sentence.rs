@@ -49,7 +49,9 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
     match cause.code {
         C::DnsInjectedAnswer => format!("Somebody on the path injects forged DNS answers for {at}"),
         C::DnsHijackedAnswer => format!("DNS sends go to {to} instead of {at}: the answer is a lie"),
-        C::DnsBogonAnswer => format!("DNS answers {at} with {to}, which is no public address: the name is blocked there"),
+        C::DnsBogonAnswer => {
+            format!("DNS answers {at} with {to}, which is no public address: the name is blocked there")
+        }
         C::DnsForgedNxdomain => format!("DNS says that {at} does not exist, though it does: the name is blocked there"),
         C::DnsNxdomain => format!("The name {at} does not exist, as far as DNS can tell"),
         C::DnsServfail => format!("The DNS resolver fails to look up {at}"),
@@ -75,7 +77,9 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
         C::TlsSniBlackhole => format!("Somebody on the path drops TLS hellos that name {at}"),
         C::TlsSniClosed => format!("Somebody on the path closes TLS connections to {at} because of the server name"),
         C::TlsResidualBlock => format!("Somebody on the path keeps {at} blocked for a while after a TLS hello"),
-        C::TlsClienthelloIntolerance => format!("Something on the path does not let Go's large TLS hello to {at} through"),
+        C::TlsClienthelloIntolerance => {
+            format!("Something on the path does not let Go's large TLS hello to {at} through")
+        }
         C::TlsAlertInjected => format!("Somebody on the path ends TLS connections to {at} with forged alerts"),
         C::TlsServerAlert => format!("{at} itself refuses the TLS handshake with an alert"),
         C::TlsServerReset if fault == Fault::Unknown => {
@@ -91,14 +95,19 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
         }
         C::TlsHandshakeTimeout => format!("The TLS handshake with {at} gets stuck, and it cannot be told why"),
         C::CertMissingIntermediate => {
-            let missing = detail(cause, "missing").map_or_else(String::new, |name| format!(", \"{}\"", common_name(&name)));
+            let missing =
+                detail(cause, "missing").map_or_else(String::new, |name| format!(", \"{}\"", common_name(&name)));
             format!("{at} does not send the intermediate certificate that its chain needs{missing}")
         }
         C::CertExpired if fault == Fault::Client => {
-            format!("Several servers' certificates, that of {at} among them, look expired: the clock of this machine is suspect")
+            format!(
+                "Several servers' certificates, that of {at} among them, look expired: the clock of this machine is suspect"
+            )
         }
         C::CertNotYetValid if fault == Fault::Client => {
-            format!("Several servers' certificates, that of {at} among them, look not valid yet: the clock of this machine is suspect")
+            format!(
+                "Several servers' certificates, that of {at} among them, look not valid yet: the clock of this machine is suspect"
+            )
         }
         C::CertExpired => format!("The certificate of {at} has expired"),
         C::CertNotYetValid => format!("The certificate of {at} is not valid yet"),
@@ -114,16 +123,24 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
         C::CertInterception if fault == Fault::ProxyPolicy => {
             format!("The proxy intercepts TLS to {at} with an authority that go does not trust{by}")
         }
-        C::CertInterception => format!("Somebody on the path intercepts TLS to {at} with an authority of their own{by}"),
+        C::CertInterception => {
+            format!("Somebody on the path intercepts TLS to {at} with an authority of their own{by}")
+        }
         C::CertWeakSignature => format!("The certificate chain of {at} uses a signature that Go refuses"),
         C::CertNegativeSerial => format!("A certificate of {at} has a negative serial number, which Go refuses"),
-        C::CertNoTrustStore => format!("This machine has no usable root certificates, so go trusts no server, {at} included"),
-        C::CertRejectedByClient => format!("go rejects the certificate of {at}, and encryption hides the certificate itself"),
+        C::CertNoTrustStore => {
+            format!("This machine has no usable root certificates, so go trusts no server, {at} included")
+        }
+        C::CertRejectedByClient => {
+            format!("go rejects the certificate of {at}, and encryption hides the certificate itself")
+        }
         C::ProxyConnectDenied => format!("{proxy} denies connections to {at}{status}"),
         C::ProxyAuthRequired => format!("{proxy} wants a user name and password before it connects to {at}{status}"),
         C::ProxyUpstreamError => format!("{proxy} cannot reach {at}{status}"),
         C::ProxyUnreachable => format!("The proxy {at} cannot be reached"),
-        C::ProxyWrongScheme => format!("The proxy {at} is spoken to in the wrong protocol: the proxy variable's scheme is wrong"),
+        C::ProxyWrongScheme => {
+            format!("The proxy {at} is spoken to in the wrong protocol: the proxy variable's scheme is wrong")
+        }
         C::ProxyNotExcluded => format!("{at} was meant to be reached directly, but NO_PROXY does not say so to Go"),
         C::ProxyBypassed => format!("go connects to {at} directly, past the proxy that it needs"),
         C::HttpBlockPage => format!("A filter answers in place of {at}"),
@@ -134,8 +151,12 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
         C::HttpNotFound => format!("{at} does not have what go asks for{status}"),
         C::HttpStreamError => format!("{at} aborts its answers (HTTP/2 stream error)"),
         C::HttpTruncatedBody => format!("Answers of {at} are cut short"),
-        C::HttpUnexpectedContent => format!("{at} answers with something that no module proxy or checksum database sends"),
-        C::ArtifactSumdbUnreachable => format!("The checksum database {at} cannot be reached, while the module proxy works"),
+        C::HttpUnexpectedContent => {
+            format!("{at} answers with something that no module proxy or checksum database sends")
+        }
+        C::ArtifactSumdbUnreachable => {
+            format!("The checksum database {at} cannot be reached, while the module proxy works")
+        }
         C::ArtifactSumdbUntrusted => format!("An answer of the checksum database {at} cannot be trusted"),
         C::ArtifactChecksumMismatch => match &subject.module {
             Some(module) => format!("What came for {module} is not what was recorded for that version"),

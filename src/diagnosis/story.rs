@@ -220,7 +220,8 @@ fn hosts<'r>(cause: &'r Ranked, ranked: &'r [Ranked]) -> Vec<&'r str> {
             && (other.finding.code, other.finding.fault) == (cause.finding.code, cause.finding.fault)
     };
     let mut hosts: Vec<&str> = Vec::new();
-    for host in std::iter::once(cause).chain(ranked.iter().filter(same)).filter_map(|it| it.finding.subject.host.as_deref())
+    for host in
+        std::iter::once(cause).chain(ranked.iter().filter(same)).filter_map(|it| it.finding.subject.host.as_deref())
     {
         if !hosts.contains(&host) {
             hosts.push(host);

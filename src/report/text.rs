@@ -114,7 +114,8 @@ fn proofs(page: &mut Page, cause: &Finding, report: &Report) {
     for (first, _, rest) in groups.iter().take(PROOF) {
         let role = first.role.replace('_', " ");
         let mut text = if first.note.is_empty() { role } else { format!("{role}: {}", first.note) };
-        let mut frames: Vec<String> = rest.iter().filter_map(|item| item.frame).map(|frame| frame.to_string()).collect();
+        let mut frames: Vec<String> =
+            rest.iter().filter_map(|item| item.frame).map(|frame| frame.to_string()).collect();
         if let Some(more) = frames.len().checked_sub(ALIKE).filter(|more| *more > 0) {
             frames.truncate(ALIKE);
             frames.push(format!("{more} more"));
@@ -172,7 +173,8 @@ fn blind_spots(page: &mut Page, report: &Report) {
         let place = |subject: &Subject| subject.host.clone().or_else(|| subject.address.clone());
         let whose = listed(certificates.iter().filter_map(|item| place(&item.subject)).collect());
         if !whose.is_empty() {
-            let cure = if report.verdict.outcome == Outcome::Ok { String::new() } else { format!(" {}", words::cure(why)) };
+            let cure =
+                if report.verdict.outcome == Outcome::Ok { String::new() } else { format!(" {}", words::cure(why)) };
             page.item("  ", Ink::Plain, &format!("The certificates of {whose}: TLS 1.3 encrypts them.{cure}"));
         }
         let names = others.iter().map(|item| match place(&item.subject) {
