@@ -57,6 +57,11 @@ fn headline(page: &mut Page, report: &Report) {
         let advice = "Record on the machine that runs go, on the interface that it uses (-i any where in doubt), and start \
                       before go does.";
         page.item("", Ink::Plain, advice);
+        if report.capture.flows > 0 {
+            let advice = "There is other traffic. If go uses a mirror or a proxy of your own, what go printed (--go-log) or its \
+                          environment (--go-env) names it; --all-traffic judges everything.";
+            page.item("", Ink::Plain, advice);
+        }
     }
 }
 
@@ -111,7 +116,11 @@ fn proofs(page: &mut Page, cause: &Finding, report: &Report) {
             None => groups.push((item, shape(item), Vec::new())),
         }
     }
-    for (first, _, rest) in groups.iter().take(PROOF) {
+    // The most telling come first, and are shown in the order in which they happened.
+    let all = groups.len();
+    groups.truncate(PROOF);
+    groups.sort_by_key(|(first, ..)| (first.frame.is_none(), first.file, first.frame));
+    for (first, _, rest) in &groups {
         let role = first.role.replace('_', " ");
         let mut text = if first.note.is_empty() { role } else { format!("{role}: {}", first.note) };
         let mut frames: Vec<String> =
@@ -125,7 +134,7 @@ fn proofs(page: &mut Page, cause: &Finding, report: &Report) {
         }
         page.item(&format!("  {}  ", words::pointer(first, report)), Ink::Faint, &text);
     }
-    more(page, groups.len(), PROOF);
+    more(page, all, PROOF);
 }
 
 fn more(page: &mut Page, all: usize, shown: usize) {
