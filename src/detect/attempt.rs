@@ -28,7 +28,7 @@ pub(super) enum Fate {
     /// Something else than TLS.
     NotTls { at: Moment, marks: Marks },
     /// The hello and its repetitions were never acknowledged, not even in part.
-    HelloVanished { segments: Vec<Segment>, large_first: bool },
+    HelloVanished { segments: Vec<Segment> },
     /// Only the first part of the hello was acknowledged.
     HelloCut { segments: Vec<Segment> },
     /// A later, smaller part of the hello arrived; the full-size one before it did not.
@@ -38,7 +38,7 @@ pub(super) enum Fate {
     /// Of the server's flight only small parts after a hole arrived.
     FlightTooBig { tail: Segment, acknowledged: Option<Segment> },
     /// The server began to answer and the rest did not come, or a reset or close cut it off.
-    Interrupted { resets: Vec<(Segment, Marks)> },
+    Interrupted,
     /// The recording does not show it.
     Unseen,
 }
@@ -58,12 +58,12 @@ pub(super) fn fate(case: &Case, handshake: &Handshake, connection: &Connection) 
             marks: marks_at(case, connection, not_tls.at),
         }),
         Outcome::Reset if handshake.server_hello.is_none() => Fate::Reset { resets: resets() },
-        Outcome::Reset => Fate::Interrupted { resets: resets() },
+        Outcome::Reset => Fate::Interrupted,
         Outcome::Closed if handshake.server_hello.is_none() => {
             let fin = connection.segments.towards(Direction::ToClient).find(|segment| segment.flags.fin()).copied();
             fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: case.marks(connection, &fin) })
         }
-        Outcome::Closed => Fate::Interrupted { resets: Vec::new() },
+        Outcome::Closed => Fate::Interrupted,
         Outcome::Unanswered | Outcome::Incomplete => silence(case, handshake, connection),
     }
 }
@@ -145,8 +145,7 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
         if let Some(sack) = sack_of_hello {
             return Fate::HelloTooBig { segments, sack: *sack };
         }
-        let large_first = segments.len() == 1 && first.length > 1_200 || segments.iter().all(|s| s.length > 1_200);
-        return Fate::HelloVanished { segments, large_first };
+        return Fate::HelloVanished { segments };
     }
     if acknowledged < end {
         return Fate::HelloCut { segments };
@@ -168,7 +167,7 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
             Fate::Silent { hello: hello.at, acknowledged }
         }
         _ if hole || matches!(handshake.certificates, Sighting::Hidden(crate::observation::Veil::EndOfCapture)) => {
-            Fate::Interrupted { resets: Vec::new() }
+            Fate::Interrupted
         }
         _ => Fate::Unseen,
     }

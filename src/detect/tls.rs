@@ -13,7 +13,7 @@ use super::Detector;
 use super::attempt::{Fate, fate, segment_at};
 use super::subject::{host_of, is_incidental, is_proxy, judged_handshakes, subject};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Finding, NotAssessed, Subject};
-use crate::observation::{Case, Connection, Handshake, Marks, Opening, Relevance, Veil};
+use crate::observation::{Case, Connection, Handshake, Marks, Opening, Veil};
 use crate::reference::Reference;
 use crate::types::{Moment, Span};
 

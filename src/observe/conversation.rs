@@ -71,8 +71,6 @@ pub(crate) struct Conversation {
 pub(crate) struct Heard {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) handshake: Option<Handshake>,
-    /// The handshake runs in the tunnel that the last exchange opened.
-    pub(crate) tunnel: bool,
 }
 
 impl Conversation {
@@ -95,29 +93,12 @@ impl Conversation {
         }
     }
 
-    /// The name in the TLS hello, if there was one.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        self.tls().and_then(tls::Session::server_name)
-    }
-
-    /// Whether the TLS hello is Go's.
-    pub(crate) fn has_go_hello(&self) -> bool {
-        self.tls().is_some_and(|session| session.go_hello().is_some())
-    }
-
     /// All that was heard. `unseen` says which direction the recording lacks.
     pub(crate) fn finish(mut self, flow: FlowId, last: Moment, unseen: impl Fn(Direction) -> Option<Veil>) -> Heard {
         let reader = std::mem::take(&mut self.reader);
         self.leave(reader);
         let handshake = self.handshake.map(|session| session.into_handshake(flow, last, unseen));
-        Heard { exchanges: self.exchanges, handshake, tunnel: self.tunnel }
-    }
-
-    fn tls(&self) -> Option<&tls::Session> {
-        match &self.reader {
-            Reader::Tls(session) => Some(session),
-            _ => self.handshake.as_deref(),
-        }
+        Heard { exchanges: self.exchanges, handshake }
     }
 
     fn bytes(&mut self, heading: &Heading, at: Moment, bytes: &[u8], sinks: &mut Sinks<'_, '_>) {

@@ -332,11 +332,6 @@ impl Session {
         Both { to_server: take(Direction::ToServer), to_client: take(Direction::ToClient) }
     }
 
-    /// The exchange so far.
-    pub(crate) const fn exchange(&self) -> Option<&Exchange> {
-        self.exchange.as_ref()
-    }
-
     /// The exchange, if there was one.
     pub(crate) fn finish(self) -> Option<Exchange> {
         self.exchange

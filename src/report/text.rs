@@ -13,6 +13,8 @@ use super::words;
 const OTHERS: usize = 12;
 /// Pieces of evidence that are shown of the cause.
 const PROOF: usize = 10;
+/// Frames named of those that say the same.
+const ALIKE: usize = 8;
 
 /// The report as plain text.
 #[must_use]
@@ -55,6 +57,11 @@ fn headline(page: &mut Page, report: &Report) {
         let advice = "Record on the machine that runs go, on the interface that it uses (-i any where in doubt), and start \
                       before go does.";
         page.item("", Ink::Plain, advice);
+        if report.capture.flows > 0 {
+            let advice = "There is other traffic. If go uses a mirror or a proxy of your own, what go printed (--go-log) or its \
+                          environment (--go-env) names it; --all-traffic judges everything.";
+            page.item("", Ink::Plain, advice);
+        }
     }
 }
 
@@ -64,13 +71,12 @@ fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
     page.item("Cause: ", Ink::Bold, &format!("{grade} at {}", words::place(&cause.subject)));
     page.item("       ", Ink::Plain, &cause.summary);
     if let Some(error) = &cause.go_error {
-        page.item("Go said: ", Ink::Bold, error);
+        let line = cause.evidence.iter().find(|item| item.note == *error).and_then(|item| item.log.as_ref());
+        let line = line.map_or_else(String::new, |log| format!(" (line {} of its output)", log.line));
+        page.item("Go said: ", Ink::Bold, &format!("{error}{line}"));
     }
     page.heading("Proof");
-    for item in cause.evidence.iter().take(PROOF) {
-        proof(page, item, report);
-    }
-    more(page, cause.evidence.len(), PROOF);
+    proofs(page, cause, report);
     for filter in words::filters(&cause.evidence, report) {
         page.verbatim("  Wireshark: ", &filter);
     }
@@ -94,11 +100,41 @@ fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
     }
 }
 
-fn proof(page: &mut Page, item: &Evidence, report: &Report) {
-    let lead = format!("  {}  ", words::pointer(item, report));
-    let role = item.role.replace('_', " ");
-    let text = if item.note.is_empty() { role } else { format!("{role}: {}", item.note) };
-    page.item(&lead, Ink::Faint, &text);
+/// The evidence, what says the same in other packets folded into one line. The line of go's output stands above already.
+fn proofs(page: &mut Page, cause: &Finding, report: &Report) {
+    let shape = |item: &Evidence| item.note.replace(|c: char| c.is_ascii_digit(), "");
+    let mut groups: Vec<(&Evidence, String, Vec<&Evidence>)> = Vec::new();
+    for item in &cause.evidence {
+        if item.log.is_some() && Some(&item.note) == cause.go_error.as_ref() {
+            continue;
+        }
+        let known = groups.iter_mut().find(|(first, note, _)| {
+            first.role == item.role && *note == shape(item) && first.frame.is_some() == item.frame.is_some()
+        });
+        match known {
+            Some((_, _, rest)) => rest.push(item),
+            None => groups.push((item, shape(item), Vec::new())),
+        }
+    }
+    // The most telling come first, and are shown in the order in which they happened.
+    let all = groups.len();
+    groups.truncate(PROOF);
+    groups.sort_by_key(|(first, ..)| (first.frame.is_none(), first.file, first.frame));
+    for (first, _, rest) in &groups {
+        let role = first.role.replace('_', " ");
+        let mut text = if first.note.is_empty() { role } else { format!("{role}: {}", first.note) };
+        let mut frames: Vec<String> =
+            rest.iter().filter_map(|item| item.frame).map(|frame| frame.to_string()).collect();
+        if let Some(more) = frames.len().checked_sub(ALIKE).filter(|more| *more > 0) {
+            frames.truncate(ALIKE);
+            frames.push(format!("{more} more"));
+        }
+        if !frames.is_empty() {
+            text = format!("{text} (also frame {})", frames.join(", "));
+        }
+        page.item(&format!("  {}  ", words::pointer(first, report)), Ink::Faint, &text);
+    }
+    more(page, all, PROOF);
 }
 
 fn more(page: &mut Page, all: usize, shown: usize) {
@@ -139,29 +175,39 @@ fn blind_spots(page: &mut Page, report: &Report) {
         page.item("  ", Ink::Plain, &format!("The recorder dropped {dropped} packets."));
     }
     for why in [Why::Encrypted, Why::Gap, Why::Truncated, Why::EndOfCapture] {
-        let mut hidden: Vec<(&str, &Subject)> =
-            report.not_assessed.iter().filter(|item| item.why == why).map(|item| (item.code, &item.subject)).collect();
-        if hidden.is_empty() {
-            continue;
+        let items = report.not_assessed.iter().filter(|item| item.why == why);
+        // Whatever else is not judged of encrypted certificates, a reader wants to know whose they are.
+        let (certificates, others): (Vec<_>, Vec<_>) =
+            items.partition(|item| why == Why::Encrypted && item.code.starts_with("cert."));
+        let place = |subject: &Subject| subject.host.clone().or_else(|| subject.address.clone());
+        let whose = listed(certificates.iter().filter_map(|item| place(&item.subject)).collect());
+        if !whose.is_empty() {
+            let cure =
+                if report.verdict.outcome == Outcome::Ok { String::new() } else { format!(" {}", words::cure(why)) };
+            page.item("  ", Ink::Plain, &format!("The certificates of {whose}: TLS 1.3 encrypts them.{cure}"));
         }
-        let count = hidden.len();
-        hidden.truncate(6);
-        let mut names: Vec<String> = hidden
-            .iter()
-            .map(|(code, subject)| match &subject.host {
-                Some(host) => format!("{code} for {host}"),
-                None => (*code).to_owned(),
-            })
-            .collect();
-        if let Some(rest) = count.checked_sub(names.len()).filter(|rest| *rest > 0) {
-            names.push(format!("{rest} more"));
+        let names = others.iter().map(|item| match place(&item.subject) {
+            Some(place) => format!("{} for {place}", item.code),
+            None => item.code.to_owned(),
+        });
+        let names = listed(names.collect());
+        if !names.is_empty() {
+            let text = format!("{names} ({}). {}", words::why(why), words::cure(why));
+            page.item("  Not judged: ", Ink::Plain, &text);
         }
-        page.item(
-            "  Not judged: ",
-            Ink::Plain,
-            &format!("{} ({}). {}", names.join(", "), words::why(why), words::cure(why)),
-        );
     }
+}
+
+/// The first six of several names, once each, and how many more there are.
+fn listed(mut names: Vec<String>) -> String {
+    names.sort();
+    names.dedup();
+    let count = names.len();
+    names.truncate(6);
+    if let Some(rest) = count.checked_sub(names.len()).filter(|rest| *rest > 0) {
+        names.push(format!("{rest} more"));
+    }
+    names.join(", ")
 }
 
 fn footer(page: &mut Page, report: &Report) {
@@ -237,8 +283,8 @@ Also found
 
 What the recording cannot show
   Packets are cut by the snap length (record with -s 0).
-  Not judged: cert.missing_intermediate for sum.golang.org (encrypted). TLS keys would show it; what
-              go printed (--go-log) narrows it down.
+  The certificates of sum.golang.org: TLS 1.3 encrypts them. What go printed (--go-log) narrows it
+  down.
 
 Recording: a.pcapng: 412 packets, 7 TCP connections, go1.27.3
 More: goprobe explain tls.sni_reset   (fingerprint FINGERPRINT)

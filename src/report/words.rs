@@ -58,7 +58,7 @@ pub(super) const fn why(why: Why) -> &'static str {
 /// What would show what is hidden.
 pub(super) const fn cure(why: Why) -> &'static str {
     match why {
-        Why::Encrypted => "TLS keys would show it; what go printed (--go-log) narrows it down.",
+        Why::Encrypted => "What go printed (--go-log) narrows it down.",
         Why::Gap => "Record both directions, on the client, without loss.",
         Why::Truncated => "Record whole packets (tcpdump -s 0).",
         Why::EndOfCapture => "Start recording before go and stop it after go has ended.",

@@ -128,7 +128,6 @@ fn flight(case: &Case, rejection: &Rejection<'_>, hello: Moment) -> Vec<Moment> 
 }
 
 /// What go's words name, as far as they are specific.
-#[expect(clippy::type_complexity, reason = "four parts of one sentence, used once")]
 fn by_words(error: &GoError, host: &str) -> Option<(Code, Fault, String, Vec<&'static str>)> {
     let unseen = "the chain itself cannot be seen";
     Some(match error.kind.innermost() {

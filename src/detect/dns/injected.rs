@@ -55,6 +55,8 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
         strongest.2.words.join("; "),
         if effective { "" } else { " It came too late to be taken." }
     );
+    let addresses: BTreeSet<String> =
+        forged.iter().flat_map(|(_, answer, ..)| answer.addresses()).map(|address| address.to_string()).collect();
     let first = forged.first()?;
     let evidence = Evidence::frame("forged_answer", first.1.at, words(first.1));
     let mut finding =
@@ -82,7 +84,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
     finding = finding
         .excluding("a packet recorded twice, or a rotating pool of addresses", strongest.2.words.join("; "))
         .with_class(wrong.map_or_else(|| format!("rcode {}", strongest.1.rcode), network))
-        .with_list("forged", strongest.1.addresses().map(|address| address.to_string()))
+        .with_list("forged", addresses)
         .with_text("resolver", resolver.to_string())
         .with_remedy(
             "Ask by an encrypted transport (DNS over TLS or HTTPS), which nobody on the path can answer, and tell whoever runs the network.",

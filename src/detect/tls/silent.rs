@@ -31,7 +31,7 @@ pub(super) fn assess(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_
     for attempt in group {
         let flow = attempt.connection.flow;
         let this = match &attempt.fate {
-            Fate::HelloVanished { segments, .. } => {
+            Fate::HelloVanished { segments } => {
                 lost.extend(segments.iter().map(|segment| (flow, *segment, "client_hello")));
                 Silence::Vanished
             }

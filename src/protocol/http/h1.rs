@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use ring::digest;
 
-pub(crate) use self::head::{ResponseHead, looks_like_request, looks_like_response, parse_response_head};
+pub(crate) use self::head::{looks_like_request, looks_like_response, parse_response_head};
 
 use self::body::{Fed, Framing};
 use self::head::{MAX_HEAD, parse_request_head};
@@ -478,6 +478,7 @@ impl Session {
     }
 
     /// The exchanges so far.
+    #[cfg(test)]
     pub(crate) fn exchanges(&self) -> &[Exchange] {
         &self.exchanges
     }

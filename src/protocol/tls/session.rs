@@ -129,16 +129,6 @@ impl Session {
             && self.server_encrypted_records > 0
     }
 
-    /// The name that the client asked for.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        self.server_name.as_ref().and_then(Sighting::seen).map(String::as_str)
-    }
-
-    /// The hello's Go version, if it is Go's.
-    pub(crate) fn go_hello(&self) -> Option<&'static str> {
-        self.hello.as_ref().and_then(|hello| hello.go)
-    }
-
     /// The bytes of the client's first flight as far as they came, record headers included.
     pub(crate) fn into_handshake(
         mut self,
@@ -229,7 +219,7 @@ impl Session {
                 match direction {
                     Direction::ToServer => self.client_record(at, record.length),
                     Direction::ToClient => {
-                        self.server_encrypted_records = self.server_encrypted_records.saturating_add(1)
+                        self.server_encrypted_records = self.server_encrypted_records.saturating_add(1);
                     }
                 }
             }

@@ -202,7 +202,7 @@ fn framing(headers: &[Header<'_>]) -> Option<Option<Framing>> {
             .filter(move |header| header.name.eq_ignore_ascii_case(name))
             .filter_map(|header| std::str::from_utf8(header.value).ok())
     };
-    if let Some(coding) = values("transfer-encoding").last() {
+    if let Some(coding) = values("transfer-encoding").next_back() {
         let last = coding.rsplit(',').next().unwrap_or_default().trim();
         return Some(Some(if last.eq_ignore_ascii_case("chunked") { Framing::chunked() } else { Framing::UntilClose }));
     }
