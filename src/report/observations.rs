@@ -166,9 +166,11 @@ pub struct CertificateRecord {
     /// Serial number, lower-case hex.
     pub serial: Option<String>,
     /// Beginning of its validity.
-    pub not_before: Option<Time>,
-    /// End of its validity.
-    pub not_after: Option<Time>,
+    #[schemars(with = "Option<Time>")]
+    pub not_before: Option<String>,
+    /// End of its validity; it may lie beyond the times that a recording can have.
+    #[schemars(with = "Option<Time>")]
+    pub not_after: Option<String>,
     /// Names that it covers.
     pub names: Vec<String>,
 }
@@ -386,7 +388,7 @@ fn exchange(exchange: &Exchange) -> ExchangeRecord {
 /// What a certificate says.
 fn certificate(certificate: &Certificate) -> CertificateRecord {
     let facts = certificate.facts();
-    let time = |time: Option<ValidityTime>| time.map(|time| Time(time.timestamp()));
+    let time = |time: Option<ValidityTime>| time.map(|time| time.to_string());
     let text = |text: Option<&String>| text.map(|text| line(text, TEXT));
     CertificateRecord {
         sha256: hex(&certificate.sha256),
