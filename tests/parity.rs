@@ -15,6 +15,9 @@ use pipeline::{Captured, Setting};
 use serde_json::Value;
 use wire::Dice;
 
+/// Orders that are tried with each recording.
+const ROUNDS: u32 = 4;
+
 /// A report without what names the file.
 fn content(setting: &Setting, case: &goprobe::observation::Case) -> Value {
     let mut report = setting.report(case);
@@ -92,7 +95,7 @@ fn packets_slightly_out_of_order_give_the_same_verdict() {
     for case in pipeline::own_captures() {
         let (setting, frames) = (Setting::of(&case), pipeline::frames(&case.join("capture.pcap")));
         let expected = verdict(&setting, &frames);
-        for _ in 0..3 {
+        for _ in 0..ROUNDS {
             let found = verdict(&setting, &shuffled(&frames, &mut dice));
             if found != expected {
                 wrong.push(format!("{}: {found} instead of {expected}", pipeline::name_of(&case)));
