@@ -263,6 +263,22 @@ fn private_tunnelled_and_translated_addresses_may_be_right() {
     let question = scene.ask(NAME, RecordType::AAAA);
     scene.answer(&question, &["64:ff9b::8efa:4a71"]);
     calm(&scene);
+    // The same with a prefix of the network's own, and of an address that the reference does not list.
+    for (address, honest) in [("2a0a:64::8efa:4a71", true), ("64:ff9b::8efa:4a63", true), ("64:ff9b::8efa:4a63", false)]
+    {
+        let mut scene = Scene::new();
+        if honest {
+            scene.honest(NAME, &[GOOD]);
+        }
+        let question = scene.ask(NAME, RecordType::AAAA);
+        scene.answer(&question, &[address]);
+        calm(&scene);
+    }
+    // Translated lies are lies.
+    let mut scene = Scene::new();
+    let question = scene.ask(NAME, RecordType::AAAA);
+    scene.answer(&question, &["64:ff9b::7f00:1"]);
+    finding(&scene, Code::DnsBogonAnswer);
 }
 
 #[test]

@@ -14,7 +14,10 @@ fn failing_and_refusing_resolvers_are_named() {
             scene.answer_as(&aaaa, &[], rcode, RESOLVER_TTL, true);
         }
         let found = finding(&scene, code);
-        assert_eq!((found.fault, found.severity, found.confidence()), (Fault::Network, Severity::Medium, Confidence::Strong));
+        assert_eq!(
+            (found.fault, found.severity, found.confidence()),
+            (Fault::Network, Severity::Medium, Confidence::Strong)
+        );
         cites(&found, &[3, 4, 7, 8]);
     }
 }
@@ -158,12 +161,8 @@ fn truncation_with_tcp_that_works_or_is_not_seen_is_none() {
     truncated(&mut scene);
     let mut tcp = scene.connect("192.168.1.1:53");
     scene.open(&mut tcp);
-    let question = [
-        &[0, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..],
-        b"\x05proxy\x06golang\x03org\x00",
-        &[0, 1, 0, 1],
-    ]
-    .concat();
+    let question =
+        [&[0, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x05proxy\x06golang\x03org\x00", &[0, 1, 0, 1]].concat();
     let answer = [
         &[0, 9, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0][..],
         b"\x05proxy\x06golang\x03org\x00",

@@ -45,7 +45,9 @@ fn a_closed_port_beside_a_resolver_that_works_is_none() {
     calm(&scene);
     // Other words, and none.
     let mut scene = Scene::new();
-    scene.log("go: a@v1: Get \"https://proxy.golang.org/a\": dial tcp 142.250.74.113:443: connect: connection refused\n");
+    scene.log(
+        "go: a@v1: Get \"https://proxy.golang.org/a\": dial tcp 142.250.74.113:443: connect: connection refused\n",
+    );
     calm(&scene);
 }
 
