@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::finding::{Evidence, Subject};
 use crate::go::GoErrorKind;
+use crate::go::log::GoError;
 use crate::observation::{Case, Connection, Outcome};
 
 /// A proxy, with the connections to it.
@@ -82,6 +83,22 @@ fn connections<'c>(case: &'c Case, host: &str, port: Option<u16>) -> Vec<&'c Con
 }
 
 impl Proxy<'_> {
+    /// Whether an error of go's is about this proxy, as far as its text says.
+    pub(super) fn is_meant_by(&self, error: &GoError) -> bool {
+        if !error.is_about_proxy() {
+            return false;
+        }
+        match (error.proxy.as_deref(), error.address) {
+            (Some(named), _) => named.eq_ignore_ascii_case(&self.called()),
+            // A name's address is not known here; the port tells.
+            (None, Some(address)) => {
+                self.port == Some(address.port())
+                    && self.host.parse::<IpAddr>().map_or(true, |known| known == address.ip())
+            }
+            (None, None) => false,
+        }
+    }
+
     pub(super) fn subject(&self) -> Subject {
         Subject {
             host: Some(self.host.clone()).filter(|host| host.parse::<IpAddr>().is_err()),

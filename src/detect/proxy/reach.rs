@@ -14,7 +14,9 @@ const NXDOMAIN: u16 = 3;
 pub(super) fn unreachable(case: &Case) -> Vec<Finding> {
     proxies(case)
         .iter()
-        .filter_map(|proxy| refused_or_silent(case, proxy).or_else(|| unresolved(case, proxy)))
+        .filter_map(|proxy| {
+            refused_or_silent(case, proxy).or_else(|| unresolved(case, proxy)).or_else(|| by_words(case, proxy))
+        })
         .collect()
 }
 
@@ -75,6 +77,34 @@ fn advise(mut finding: Finding, proxy: &Proxy<'_>, how: &str) -> Finding {
             Some("go env -json | grep -i proxy; env | grep -i _proxy"),
         )
         .with_reference("golang.org/x/net/http/httpproxy")
+}
+
+/// A proxy on the client itself is not in the recording: go's words must do.
+fn by_words(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
+    if !proxy.connections.is_empty() {
+        return None;
+    }
+    let (error, how) = case.go.errors().iter().filter(|error| proxy.is_meant_by(error)).find_map(|error| {
+        let how = match error.kind.innermost() {
+            GoErrorKind::ConnectionRefused => "refuses the connection: nothing listens on that port",
+            GoErrorKind::DialTimeout => "does not answer",
+            GoErrorKind::NoRoute | GoErrorKind::NetworkUnreachable => "cannot be reached, says the client's system",
+            _ => return None,
+        };
+        Some((error, how))
+    })?;
+    let local = proxy.host == "localhost" || proxy.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let confidence = if local { Confidence::Strong } else { Confidence::Moderate };
+    let finding = Finding::new(
+        Code::ProxyUnreachable,
+        Fault::ProxyUpstream,
+        confidence,
+        proxy.subject(),
+        Evidence::log(error.line, error.text.clone()),
+        format!("The proxy {} ({}) {how}.", proxy.called(), proxy.variable),
+    )
+    .not_excluding("a failure that the recording does not show");
+    Some(advise(finding, proxy, how))
 }
 
 /// The proxy's name does not resolve: by the recording, else by go's words.

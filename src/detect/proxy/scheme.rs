@@ -3,6 +3,7 @@
 use super::known::{Proxy, proxies};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding};
 use crate::go::GoErrorKind;
+use crate::go::log::GoError;
 use crate::observation::{Case, Connection, End, Exchange, Handshake, HttpProtocol, Outcome};
 use crate::types::{Direction, Moment, Span};
 
@@ -25,7 +26,9 @@ struct Sign {
 
 /// TLS to a plain port, HTTP to a SOCKS port, and the reverse of each.
 pub(super) fn assess(case: &Case) -> Vec<Finding> {
-    proxies(case).iter().filter_map(|proxy| mismatch(case, proxy)).collect()
+    let proxies = proxies(case);
+    let alone = proxies.len() == 1;
+    proxies.iter().filter_map(|proxy| mismatch(case, proxy).or_else(|| by_words(case, proxy, alone))).collect()
 }
 
 /// Whether an answer with a status is one in another protocol's name.
@@ -101,6 +104,43 @@ fn mismatch(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
             )
             .with_reference("golang.org/x/net/http/httpproxy, Config.HTTPSProxy"),
     )
+}
+
+/// A proxy on the client itself is not in the recording: go's words must do.
+fn by_words(case: &Case, proxy: &Proxy<'_>, alone: bool) -> Option<Finding> {
+    if !proxy.connections.is_empty() {
+        return None;
+    }
+    let about =
+        |error: &&GoError| error.is_about_proxy() && (proxy.is_meant_by(error) || (alone && error.address.is_none()));
+    let (error, spoken, better) = case.go.errors().iter().filter(about).find_map(|error| {
+        let (spoken, better) = match error.kind.innermost() {
+            GoErrorKind::NotTlsRecord | GoErrorKind::HttpResponseToHttpsClient => ("TLS", "http"),
+            GoErrorKind::MalformedHttp { .. } => ("HTTP", "socks5"),
+            GoErrorKind::SocksError { reason, .. } if reason.contains("unexpected protocol version") => {
+                ("SOCKS", "http")
+            }
+            _ => return None,
+        };
+        Some((error, spoken, better))
+    })?;
+    let mut finding = Finding::new(
+        Code::ProxyWrongScheme,
+        Fault::Client,
+        Confidence::Moderate,
+        proxy.subject(),
+        Evidence::log(error.line, error.text.clone()),
+        format!("go speaks {spoken} to the proxy {}, and could not read its answer.", proxy.called()),
+    )
+    .with_class(spoken)
+    .not_excluding("the proxy was failing at that moment")
+    .with_remedy(
+        format!("Write the scheme that the proxy speaks, most often {better}://. The scheme is that of the way to the proxy, not of the pages."),
+        Some(&format!("export {}={better}://{}", proxy.variable, proxy.called())),
+    )
+    .with_reference("golang.org/x/net/http/httpproxy, Config.HTTPSProxy");
+    finding.cite(proxy.named_by.clone());
+    Some(finding)
 }
 
 fn over_tls(connection: &Connection, handshake: &Handshake) -> Option<Sign> {

@@ -47,6 +47,34 @@ fn a_proxy_that_does_not_answer_is_unreachable() {
 }
 
 #[test]
+fn a_proxy_on_the_client_itself_is_judged_by_gos_words() {
+    let say = |env: &str, cause: &str| {
+        let mut scene = Scene::new();
+        scene.env(env).log(&format!("go: a@v1: Get \"https://proxy.golang.org/a\": {cause}\n"));
+        scene
+    };
+    let refused = "dial tcp 127.0.0.1:7890: connect: connection refused";
+    for (env, cause) in [
+        ("HTTPS_PROXY=http://127.0.0.1:7890\n", format!("proxyconnect tcp: {refused}")),
+        ("HTTPS_PROXY=http://localhost:7890\n", format!("proxyconnect tcp: {refused}")),
+        (
+            "HTTPS_PROXY=socks5://127.0.0.1:7890\n",
+            format!("socks connect tcp 127.0.0.1:7890->proxy.golang.org:443: {refused}"),
+        ),
+    ] {
+        let found = finding(&say(env, &cause), Code::ProxyUnreachable);
+        assert_eq!(found.confidence(), Confidence::Strong, "{cause}");
+    }
+    let words = "socks connect tcp 127.0.0.1:7890->proxy.golang.org:443: unexpected protocol version 72";
+    finding(&say("HTTPS_PROXY=socks5://127.0.0.1:7890\n", words), Code::ProxyWrongScheme);
+    let words = "proxyconnect tcp: tls: first record does not look like a TLS handshake";
+    finding(&say("HTTPS_PROXY=https://127.0.0.1:7890\n", words), Code::ProxyWrongScheme);
+    // Words that leave open what happened, and words about another proxy.
+    calm(&say("HTTPS_PROXY=http://127.0.0.1:7890\n", "proxyconnect tcp: EOF"));
+    calm(&say("HTTPS_PROXY=http://127.0.0.1:7891\n", &format!("proxyconnect tcp: {refused}")));
+}
+
+#[test]
 fn a_proxy_that_answers_once_is_reachable() {
     let mut scene = Scene::new();
     scene.env(ENV);
