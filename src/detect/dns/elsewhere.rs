@@ -17,7 +17,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, names: &Names<'_>) -> V
 }
 
 /// go's direct connections, each with the name that it is for.
-fn direct<'c>(case: &'c Case) -> impl Iterator<Item = (String, &'c Connection)> {
+fn direct(case: &Case) -> impl Iterator<Item = (String, &Connection)> {
     case.connections
         .iter()
         .filter(|connection| connection.relevance == Relevance::Go && !is_proxy(case, connection))

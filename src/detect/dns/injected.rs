@@ -195,7 +195,7 @@ fn suspicion(
     if query_edns && !answer.edns && rivals().any(|rival| rival.edns) {
         suspicion.add(1, "it lacks the EDNS record that the resolver's own answer has".to_owned());
     }
-    let usual = facts.and_then(|facts| facts.usual_ttl());
+    let usual = facts.and_then(ResolverFacts::usual_ttl);
     if let Some(usual) = usual.filter(|usual| usual.abs_diff(answer.ip.ttl) >= 2) {
         suspicion.add(1, format!("IP TTL {}, the resolver's other answers have {usual}", answer.ip.ttl));
     }

@@ -8,6 +8,7 @@ use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::go::proxy::misread::{MisreadKind, NoProxyMisread, explain_no_proxy};
 use crate::observation::{Case, Exchange, HttpProtocol, Relevance};
 use crate::reference::Reference;
+use crate::reference::honest::HonestName;
 use crate::types::Direction;
 
 /// Segments of a proxy's page that are cited.
@@ -209,7 +210,7 @@ fn advise(finding: Finding, exchange: &Exchange, answer: Answer, target: &str) -
     }
 }
 
-/// The NO_PROXY entry that its author probably meant for this host.
+/// The `NO_PROXY` entry that its author probably meant for this host.
 pub(super) fn misread(case: &Case, reference: &Reference, host: &str, port: u16) -> Option<NoProxyMisread> {
     let env = case.go.env.as_ref()?;
     let (_, value) = env.no_proxy()?;
@@ -217,9 +218,9 @@ pub(super) fn misread(case: &Case, reference: &Reference, host: &str, port: u16)
         .lookups
         .iter()
         .filter(|lookup| lookup.name == host)
-        .flat_map(|lookup| lookup.answers.iter().flat_map(|answer| answer.addresses()))
+        .flat_map(|lookup| lookup.answers.iter().flat_map(crate::observation::Answer::addresses))
         .collect();
-    addresses.extend(reference.honest_name(host).into_iter().flat_map(|honest| honest.addresses()));
+    addresses.extend(reference.honest_name(host).into_iter().flat_map(HonestName::addresses));
     explain_no_proxy(value, host, port, &addresses).filter(|misread| !misread.kind.goes_direct()).or_else(|| {
         // The proxy resolved the name, so its address was not seen; a private network in NO_PROXY beside a host that is
         // none of the public ones speaks for itself.
@@ -247,7 +248,7 @@ fn is_internal(case: &Case, reference: &Reference, host: &str) -> bool {
     beside_proxy
         || !host.contains('.')
         || ENDINGS.iter().any(|ending| host.ends_with(ending))
-        || reference.honest_name(host).is_some_and(|honest| honest.is_nxdomain())
+        || reference.honest_name(host).is_some_and(HonestName::is_nxdomain)
 }
 
 fn is_private_network(entry: &str) -> bool {
