@@ -700,6 +700,8 @@ pub struct Exchange {
     pub request: Option<Moment>,
     /// The packet that completed the answer's head.
     pub response: Option<Moment>,
+    /// The packet that completed the whole answer, its body included.
+    pub completed: Option<Moment>,
     /// The request carried `Proxy-Authorization`, or a SOCKS user name: whether, never which.
     pub credentials_sent: bool,
     /// The request's `User-Agent`.

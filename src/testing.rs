@@ -70,6 +70,8 @@ pub(crate) struct Scene {
     pub(crate) resolver: SocketAddr,
     pub(crate) reference: Reference,
     pub(crate) go: GoRun,
+    /// TTL of the client's packets where they are recorded.
+    pub(crate) client_ttl: u8,
     /// Bytes of each frame that are recorded.
     pub(crate) snap: usize,
 }
@@ -85,6 +87,7 @@ impl Scene {
             resolver: SocketAddr::from(([192, 168, 1, 1], 53)),
             reference: Reference::builtin().unwrap(),
             go: GoRun::default(),
+            client_ttl: CLIENT_TTL,
             snap: usize::MAX,
         }
     }
@@ -128,7 +131,7 @@ impl Scene {
         let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
         let head = dns_head(question.id, 0x0100, [1, 0, 0, 1]);
         let message = [head, dns_question(name, record_type), opt.to_vec()].concat();
-        self.udp(client, self.resolver, CLIENT_TTL, &message);
+        self.udp(client, self.resolver, self.client_ttl, &message);
         self.after_ms(1);
         question
     }
@@ -183,7 +186,7 @@ impl Scene {
 
     /// A SYN, or its repetition.
     pub(crate) fn syn(&mut self, tcp: &Tcp) {
-        self.tcp(tcp, true, CLIENT_TTL, SYN, tcp.client_seq, 0, &[], true);
+        self.tcp(tcp, true, self.client_ttl, SYN, tcp.client_seq, 0, &[], true);
     }
 
     /// The server's answer to the SYN; both sequence numbers move on.
@@ -195,7 +198,7 @@ impl Scene {
 
     /// A segment of the client; its sequence number moves on.
     pub(crate) fn client_sends(&mut self, tcp: &mut Tcp, flags: u16, payload: &[u8]) {
-        self.tcp(tcp, true, CLIENT_TTL, flags | ACK, tcp.client_seq, tcp.server_seq, payload, true);
+        self.tcp(tcp, true, self.client_ttl, flags | ACK, tcp.client_seq, tcp.server_seq, payload, true);
         tcp.client_seq += u32::try_from(payload.len()).unwrap() + u32::from(flags & FIN);
     }
 

@@ -292,6 +292,7 @@ pub(crate) fn case() -> Case {
             url: "proxy.golang.org:443".to_owned(),
             request: Some(at(50, 1_500)),
             response: Some(at(51, 1_510)),
+            completed: Some(at(51, 1_510)),
             status: Some(403),
             reason: "Filtered".to_owned(),
             headers: vec![("content-type".to_owned(), "text/html".to_owned())],

@@ -268,10 +268,10 @@ impl Session {
                         Fed::More => break,
                         Fed::Done(used) => {
                             rest = rest.get(used..).unwrap_or_default();
-                            self.finish_body(None);
+                            self.finish_body(at, None);
                         }
                         Fed::Broken => {
-                            self.finish_body(Some("broken chunked coding"));
+                            self.finish_body(at, Some("broken chunked coding"));
                             self.responses.stop();
                             break;
                         }
@@ -325,6 +325,7 @@ impl Session {
         let connect = exchange.is_connect();
         if connect && (200..300).contains(&head.status) {
             exchange.complete = true;
+            exchange.completed = Some(at);
             self.requests.state = State::Tunnel;
             self.responses.state = State::Tunnel;
             return true;
@@ -332,13 +333,16 @@ impl Session {
         // RFC 9112 §6.3, rules 1 to 8.
         let without_body = exchange.method == "HEAD" || matches!(head.status, 101 | 204 | 304);
         match head.framing {
-            _ if without_body => exchange.complete = true,
+            _ if without_body => {
+                exchange.complete = true;
+                exchange.completed = Some(at);
+            }
             framing => {
                 let digest = self.setting.digest.then(|| digest::Context::new(&digest::SHA256));
                 self.current = Some(Current { index, digest, whole: true });
                 match framing {
                     Some(framing) => self.responses.state = State::Body(framing),
-                    None => self.finish_body(None),
+                    None => self.finish_body(at, None),
                 }
             }
         }
@@ -391,12 +395,13 @@ impl Session {
     }
 
     /// Ends the body being read; with an error, it is not complete.
-    fn finish_body(&mut self, error: Option<&str>) {
+    fn finish_body(&mut self, at: Moment, error: Option<&str>) {
         self.responses.state = State::Head;
         let Some(current) = self.current.take() else { return };
         let Some(exchange) = self.exchanges.get_mut(current.index) else { return };
         exchange.error = error.map(str::to_owned);
         exchange.complete = error.is_none() && current.whole;
+        exchange.completed = error.is_none().then_some(at);
         if exchange.complete {
             exchange.body_sha256 = current.digest.and_then(|digest| digest.finish().as_ref().try_into().ok());
         }
@@ -430,10 +435,10 @@ impl Session {
                         }
                     }
                     if !skipped {
-                        self.finish_body(Some("a hole in the recording hides the end of the body"));
+                        self.finish_body(at, Some("a hole in the recording hides the end of the body"));
                         self.responses.stop();
                     } else if done {
-                        self.finish_body(None);
+                        self.finish_body(at, None);
                     }
                 }
                 State::Head => {
@@ -449,7 +454,7 @@ impl Session {
     }
 
     /// The sender of that direction closed it (FIN). A reset is not told: it ends nothing properly.
-    pub(crate) fn closed(&mut self, direction: Direction, _at: Moment) {
+    pub(crate) fn closed(&mut self, direction: Direction, at: Moment) {
         if direction == Direction::ToServer {
             if self.requests.state != State::Tunnel {
                 self.requests.stop();
@@ -458,8 +463,8 @@ impl Session {
         }
         match &self.responses.state {
             State::Tunnel | State::Stopped => return,
-            State::Body(Framing::UntilClose) => self.finish_body(None),
-            State::Body(_) => self.finish_body(Some("unexpected EOF")),
+            State::Body(Framing::UntilClose) => self.finish_body(at, None),
+            State::Body(_) => self.finish_body(at, Some("unexpected EOF")),
             State::Head | State::Held => {
                 let error = if self.responses.head.is_empty() { "EOF" } else { "unexpected EOF" };
                 if let Some(exchange) = self.waiting.pop_front().and_then(|index| self.exchanges.get_mut(index)) {
@@ -496,6 +501,7 @@ impl Session {
             url: String::new(),
             request: None,
             response: None,
+            completed: None,
             credentials_sent: false,
             user_agent: None,
             status: None,
