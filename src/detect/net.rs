@@ -55,7 +55,8 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         }
     }
     assessment.found.retain(|finding| {
-        finding.code != Code::NetUnreachable || !local.iter().any(|known| known.subject.address == finding.subject.address)
+        finding.code != Code::NetUnreachable
+            || !local.iter().any(|known| known.subject.address == finding.subject.address)
     });
     assessment.found.extend(local);
     assessment
@@ -182,7 +183,8 @@ fn lost_the_race(case: &Case, group: &[&Connection]) -> Option<Finding> {
     let start = syns.next()?;
     let rest: Vec<Evidence> = syns.take(CITED).collect();
     let summary = format!("{} SYNs to {} are not answered.", rest.len() + 1, called(&subject));
-    let finding = Finding::new(Code::NetAddressBlackhole, Fault::Network, Confidence::Moderate, subject, start, summary);
+    let finding =
+        Finding::new(Code::NetAddressBlackhole, Fault::Network, Confidence::Moderate, subject, start, summary);
     Some(finding.with_evidence(rest))
 }
 
@@ -296,19 +298,24 @@ fn rejected_locally(case: &Case) -> Vec<Finding> {
     for error in &case.icmp {
         let own = error.from == error.to && error.quoted.source.ip() == error.from;
         let server = error.quoted.destination;
-        let fatal =
-            matches!(error.kind, IcmpKind::Unreachable | IcmpKind::Prohibited | IcmpKind::PortUnreachable);
+        let fatal = matches!(error.kind, IcmpKind::Unreachable | IcmpKind::Prohibited | IcmpKind::PortUnreachable);
         let answered = case.connections.iter().any(|one| one.server == server && one.packets.to_client > 0);
         let host = case
             .connections
             .iter()
             .filter(|one| one.server == server)
             .find_map(best_name)
-            .or_else(|| case.go.errors().iter().find(|said| said.address == Some(server)).and_then(|said| said.host.clone()))
+            .or_else(|| {
+                case.go.errors().iter().find(|said| said.address == Some(server)).and_then(|said| said.host.clone())
+            })
             .or_else(|| {
                 let leads = |lookup: &&crate::observation::Lookup| {
                     lookup.relevance > Relevance::Other
-                        && lookup.answers.iter().flat_map(crate::observation::Answer::addresses).any(|to| to == server.ip())
+                        && lookup
+                            .answers
+                            .iter()
+                            .flat_map(crate::observation::Answer::addresses)
+                            .any(|to| to == server.ip())
                 };
                 case.lookups.iter().find(leads).map(|lookup| lookup.name.clone())
             });
@@ -359,8 +366,8 @@ fn blocked_locally(
             continue;
         }
         // Another destination, or the name's lookup, shows that the recording was made in the right place.
-        let watched =
-            case.lookups.iter().any(|lookup| lookup.query.is_some()) || case.connections.iter().any(|other| other.relevance > Relevance::Other);
+        let watched = case.lookups.iter().any(|lookup| lookup.query.is_some())
+            || case.connections.iter().any(|other| other.relevance > Relevance::Other);
         let honest = reference.special(address.ip()).is_none();
         let confidence = if watched && !sent { Confidence::Strong } else { Confidence::Moderate };
         let what = match error.kind.innermost() {
@@ -393,7 +400,9 @@ fn blocked_locally(
         )
         .with_remedy(remedy, Some(if policy { "nft list ruleset" } else { "ip route get 203.0.113.1" }));
         if policy && !denied {
-            finding = finding.not_excluding("a route of the client that rejects this address, or a neighbour that does not answer ARP");
+            finding = finding.not_excluding(
+                "a route of the client that rejects this address, or a neighbour that does not answer ARP",
+            );
         }
         if sent || !honest {
             finding = finding.not_excluding("the failure was reported by the network");

@@ -178,7 +178,7 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
             };
             let candidates = connection.segments.towards(Direction::ToClient).filter(|segment| segment.flags.rst());
             candidates
-                .filter(|segment| !is_clean_up(connection, segment))
+                .filter(|segment| !is_clean_up(connection, segment) && !in_handshake(case, connection, segment))
                 .filter(|segment| segment.kind != SegmentKind::Duplicate)
                 .map(|segment| {
                     // Only an answer can come too early; a server may reset an open connection whenever it likes.
@@ -189,7 +189,8 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
                 .find(|(.., marks, _)| marks.any())
         })
         .collect();
-    let (connection, segment, marks, _) = resets.iter().max_by_key(|(.., marks, effective)| (*effective, marks.classes()))?;
+    let (connection, segment, marks, _) =
+        resets.iter().max_by_key(|(.., marks, effective)| (*effective, marks.classes()))?;
     let effective = resets.iter().any(|(.., effective)| *effective);
     let subject = subject(best_name(connection), connection);
     let summary = format!(
@@ -244,6 +245,15 @@ fn judged_by_tls(case: &Case, connection: &Connection) -> bool {
         || case
             .handshakes_in(connection.flow)
             .any(|handshake| handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
+}
+
+/// Whether a segment came between a hello and the end of its handshake: the TLS detectors tell of it.
+fn in_handshake(case: &Case, connection: &Connection, segment: &Segment) -> bool {
+    case.handshakes_in(connection.flow).any(|handshake| {
+        let done = handshake.client_records.first().map(|(at, _)| *at).or(handshake.certificates_at);
+        let begun = handshake.hello.as_ref().is_some_and(|hello| segment.at > hello.started);
+        begun && done.is_some_and(|done| segment.at < done)
+    })
 }
 
 /// The client's data that the server never acknowledged, and what the client sent after them.

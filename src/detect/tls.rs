@@ -138,7 +138,8 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
     let mut assessment = Assessment::default();
     for group in groups.values() {
         let controls = Controls::of(group, &all);
-        let finding = answered::assess(case, group, &controls, reference).or_else(|| silent::assess(case, group, &controls));
+        let finding =
+            answered::assess(case, group, &controls, reference).or_else(|| silent::assess(case, group, &controls));
         match finding {
             Some(mut finding) => {
                 finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));

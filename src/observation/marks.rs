@@ -213,10 +213,9 @@ fn acknowledged_after(connection: &Connection) -> Vec<(Timestamp, Span)> {
                 // What was sent again may be acknowledged for its first copy (Karn's rule).
                 waiting = (segment.kind == SegmentKind::Regular).then_some((segment.at.time, end));
             }
-            (Direction::ToClient, Some((sent, end)))
-                if segment.length == 0 && segment.timestamps == timestamps && is_bare_ack(segment) =>
-            {
-                if segment.ack.wrapping_sub(end).cast_signed() >= 0 {
+            (Direction::ToClient, Some((sent, end))) => {
+                let own = segment.length == 0 && segment.timestamps == timestamps && is_bare_ack(segment);
+                if own && segment.ack.wrapping_sub(end).cast_signed() >= 0 {
                     samples.push((sent, segment.at.time.since(sent)));
                     waiting = None;
                 }
@@ -298,6 +297,19 @@ fn went_on(connection: &Connection, segment: &Segment) -> Option<Moment> {
     let client_closed = connection.fin.to_server.is_some_and(|fin| fin < segment.at);
     if client_closed {
         return None; // answers to the client's FIN are no sign of life
+    }
+    // Off the stream's own number it may be an old connection's, which says nothing about who sends now.
+    let sent = |other: &Segment| {
+        other.seq.wrapping_add(other.length).wrapping_add(u32::from(other.flags.syn()) + u32::from(other.flags.fin()))
+    };
+    let next = connection
+        .segments
+        .towards(segment.direction)
+        .filter(|other| other.at < segment.at && !other.flags.rst())
+        .map(sent)
+        .reduce(|high, end| if end.wrapping_sub(high).cast_signed() > 0 { end } else { high });
+    if next.is_some_and(|next| next != segment.seq) {
+        return None;
     }
     connection
         .segments

@@ -64,7 +64,7 @@ fn the_clients_packets_alone_show_no_blackhole() {
     let mut scene = scene();
     knock(&mut scene, SERVER, 5);
     scene.forget_from("192.168.1.1".parse().unwrap());
-    assert_eq!(scene.accused(), []);
+    assert!(!scene.accused().contains(&Code::NetAddressBlackhole));
 }
 
 #[test]

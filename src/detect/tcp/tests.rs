@@ -267,7 +267,7 @@ fn a_recording_that_ends_soon_judges_no_stall() {
 }
 
 /// A download at a rate, of which every n-th segment is lost once and sent again a round trip later.
-fn download(scene: &mut Scene, segments: u32, pause_ms: i64, lost_of: u32) -> Tcp {
+fn download(scene: &mut Scene, segments: u32, pause_ms: i64, lost_of: u32, flags: u16) {
     let mut tcp = working(scene);
     for number in 0..segments {
         scene.after_ms(pause_ms);
@@ -279,20 +279,19 @@ fn download(scene: &mut Scene, segments: u32, pause_ms: i64, lost_of: u32) -> Tc
             scene.after_ms(RTT_MS);
             scene.tcp(&tcp, false, SERVER_TTL, ACK, place, tcp.client_seq, &[7; 1_448], true);
         } else {
-            scene.server_sends(&mut tcp, PSH, &[7; 1_448]);
+            scene.server_sends(&mut tcp, flags, &[7; 1_448]);
         }
         scene.client_sends(&mut tcp, ACK, &[]);
     }
     scene.client_sends(&mut tcp, FIN, &[]);
     scene.server_sends(&mut tcp, FIN, &[]);
-    tcp
 }
 
 #[test]
 fn a_flat_crawl_with_losses_that_do_not_account_for_it_is_throttled() {
     let mut scene = scene();
-    download(&mut scene, 150, 120, 10);
-    download(&mut scene, 150, 120, 10);
+    download(&mut scene, 150, 120, 10, 0);
+    download(&mut scene, 150, 120, 10, 0);
     let finding = scene.finding(Code::TcpThrottled);
     assert_eq!((finding.severity, finding.confidence()), (Severity::Medium, Confidence::Moderate));
     assert!(finding.not_excluded.iter().any(|open| open == "congestion"));
@@ -300,9 +299,10 @@ fn a_flat_crawl_with_losses_that_do_not_account_for_it_is_throttled() {
 
 #[test]
 fn neither_loss_at_full_speed_nor_a_slow_server_nor_a_short_transfer_is_throttled() {
-    for (segments, pause, lost_of) in [(150, 4, 10), (150, 120, 0), (150, 120, 60), (30, 120, 10)] {
+    let cases = [(150, 4, 10, 0), (150, 120, 0, 0), (150, 120, 60, 0), (30, 120, 10, 0), (150, 120, 10, PSH)];
+    for (segments, pause, lost_of, flags) in cases {
         let mut scene = scene();
-        download(&mut scene, segments, pause, lost_of);
+        download(&mut scene, segments, pause, lost_of, flags);
         assert_eq!(scene.accused(), [], "{segments} segments every {pause} ms, one of {lost_of} lost");
     }
 }

@@ -5,6 +5,8 @@
 
 use super::{Case, Code, Confidence, Connection, Direction, Evidence, Fault, Finding, Opening, Segment, Span, called};
 use crate::detect::subject::{best_name, subject};
+use crate::packet::TcpFlags;
+use crate::types::Timestamp;
 
 /// Shorter transfers say nothing about a rate.
 const LASTS: Span = Span::from_seconds(5);
@@ -18,10 +20,8 @@ const LOST: u64 = 4;
 const BELOW: f64 = 3.0;
 /// Above this a transfer does not crawl: bytes a second.
 const CRAWL: f64 = 128.0 * 1024.0;
-/// Head and tail of a flat transfer differ by less than this factor.
+/// The whole of a flat transfer is slower than its parts by less than this factor.
 const FLAT: f64 = 2.0;
-/// Pauses longer than this are not the path's: the server has nothing to send.
-const PAUSE: Span = Span::from_seconds(8);
 /// Evidence cited.
 const CITED: usize = 48;
 
@@ -33,8 +33,6 @@ struct Crawl {
     possible: f64,
     lost: Vec<Segment>,
     segments: u64,
-    /// Its end is as slow as its beginning.
-    flat: bool,
 }
 
 pub(super) fn assess(case: &Case, group: &[&Connection]) -> Option<Finding> {
@@ -57,8 +55,8 @@ pub(super) fn assess(case: &Case, group: &[&Connection]) -> Option<Finding> {
         worst.segments,
         worst.possible / 1e3,
     );
-    let signs = usize::from(crawls.len() > 1) + usize::from(fast.is_some()) + usize::from(worst.flat);
-    let sure = if signs >= 2 { Confidence::Moderate } else { Confidence::Weak };
+    let signs = usize::from(crawls.len() > 1) + usize::from(fast.is_some());
+    let sure = if signs >= 1 { Confidence::Moderate } else { Confidence::Weak };
     let first = worst.lost.first()?;
     let evidence = Evidence::segment("sent_again", first.at, connection.flow, "");
     let mut finding = Finding::new(Code::TcpThrottled, Fault::Interference, sure, subject, evidence, summary);
@@ -96,7 +94,7 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
     if last.at.time.since(first.at.time) < LASTS {
         return None;
     }
-    let rate_of_all = rate(connection.segments.towards(Direction::ToClient), connection.bytes.to_client)?;
+    let whole = rate(connection.segments.towards(Direction::ToClient), connection.bytes.to_client)?;
     let (head, tail) = (&connection.segments.head, &connection.segments.tail);
     let mut lost = late(head);
     lost.extend(late(tail));
@@ -105,25 +103,55 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
     if lost_count < LOST || lost_count * 100 < segments * LOSS_PERCENT {
         return None;
     }
-    // A window that closes or a server that pauses limits a transfer without any help.
-    let window_closed = connection.segments.towards(Direction::ToServer).any(|segment| {
-        segment.window == 0 && !segment.flags.rst()
-    });
-    if window_closed || pauses(head) || pauses(tail) {
+    // A window that closes limits a transfer without any help, and so does a server that has little to send at a time.
+    let window_closed =
+        connection.segments.towards(Direction::ToServer).any(|segment| segment.window == 0 && !segment.flags.rst());
+    let pushed = data(head).chain(data(tail)).filter(|segment| segment.flags.has(TcpFlags::PSH)).count();
+    if window_closed || u64::try_from(pushed).ok()? * 2 > segments {
         return None;
     }
+    // Between two requests nothing is to be sent; only what flows without being asked for again shows the path's rate.
+    let (kept, took) = active(head).plus(active(tail));
+    if took <= 0.0 {
+        return None;
+    }
+    let flowing = kept / took;
     let largest = data(head).chain(data(tail)).map(|segment| segment.length).max()?;
     let rtt = seconds(case.shortest_rtt(connection)?).max(0.001);
     #[expect(clippy::cast_precision_loss, reason = "counts of packets are small")]
     let share = lost_count as f64 / segments as f64;
     let possible = padhye(f64::from(largest.min(1_460)), rtt, share);
-    (rate_of_all < CRAWL && rate_of_all * BELOW < possible).then(|| Crawl {
-        rate: rate_of_all,
-        possible,
-        lost,
-        segments,
-        flat: is_flat(tail, rate_of_all),
-    })
+    let crawls = flowing < CRAWL && flowing * BELOW < possible;
+    // A transfer that is much slower on the whole than where it flows has pauses.
+    let flat = flowing < whole * FLAT;
+    (crawls && flat).then_some(Crawl { rate: flowing, possible, lost, segments })
+}
+
+/// Bytes, and the seconds that they took.
+struct Flowing(f64, f64);
+
+impl Flowing {
+    fn plus(self, other: Self) -> (f64, f64) {
+        (self.0 + other.0, self.1 + other.1)
+    }
+}
+
+/// What came without a request in between.
+fn active(segments: &[Segment]) -> Flowing {
+    let mut flowing = Flowing(0.0, 0.0);
+    let mut before: Option<Timestamp> = None;
+    for segment in segments.iter().filter(|segment| segment.length > 0) {
+        if segment.direction == Direction::ToServer {
+            before = None;
+            continue;
+        }
+        if let Some(before) = before {
+            flowing.0 += f64::from(segment.length);
+            flowing.1 += seconds(segment.at.time.since(before));
+        }
+        before = Some(segment.at.time);
+    }
+    flowing
 }
 
 fn data(segments: &[Segment]) -> impl DoubleEndedIterator<Item = &Segment> + Clone {
@@ -145,17 +173,6 @@ fn late(segments: &[Segment]) -> Vec<Segment> {
         }
     }
     late
-}
-
-/// Whether the server stayed silent in between although nothing was missing.
-fn pauses(segments: &[Segment]) -> bool {
-    let times: Vec<_> = data(segments).map(|segment| segment.at.time).collect();
-    times.iter().zip(times.iter().skip(1)).any(|(before, after)| after.since(*before) >= PAUSE)
-}
-
-fn is_flat(tail: &[Segment], rate_of_all: f64) -> bool {
-    let bytes: u64 = data(tail).map(|segment| u64::from(segment.length)).sum();
-    rate(data(tail), bytes).is_some_and(|end| end < rate_of_all * FLAT && end * FLAT > rate_of_all)
 }
 
 /// Bytes a second between the first and the last of these data segments.

@@ -1,8 +1,8 @@
 //! Handshakes that something answered with a reset, a close, an alert or plain text.
 
 use super::{
-    Attempt, CITED, Case, Code, Confidence, Controls, Evidence, Fate, Finding, Marks, confidence,
-    group_subject, is_new_style, is_proxy, mirror_remedy, segment_at, shape_remedy, strongest,
+    Attempt, CITED, Case, Code, Confidence, Controls, Evidence, Fate, Finding, Marks, confidence, group_subject,
+    is_new_style, is_proxy, mirror_remedy, segment_at, shape_remedy, strongest,
 };
 use crate::detect::subject::called;
 use crate::finding::{Fault, Severity};

@@ -31,7 +31,8 @@ pub(super) fn assess(
 ) -> Vec<Finding> {
     let mut triggers: BTreeMap<SocketAddr, (&Attempt<'_>, &Vec<&Attempt<'_>>)> = BTreeMap::new();
     for ((_, server), group) in groups {
-        let Some(first) = group.iter().filter(|attempt| forged_resets(attempt).is_some()).min_by_key(|one| one.at()) else {
+        let Some(first) = group.iter().filter(|attempt| forged_resets(attempt).is_some()).min_by_key(|one| one.at())
+        else {
             continue;
         };
         let known = triggers.entry(*server).or_insert((first, group));
@@ -50,12 +51,7 @@ fn forged_resets<'a>(attempt: &'a Attempt<'_>) -> Option<&'a [(Segment, Marks)]>
     }
 }
 
-fn blocked<'c>(
-    case: &'c Case,
-    trigger: &Attempt<'c>,
-    group: &[&Attempt<'c>],
-    all: &[Attempt<'c>],
-) -> Option<Finding> {
+fn blocked<'c>(case: &'c Case, trigger: &Attempt<'c>, group: &[&Attempt<'c>], all: &[Attempt<'c>]) -> Option<Finding> {
     let within = |at: Moment| at > trigger.at() && at.time.since(trigger.at().time) <= LASTS;
     let elsewhere =
         |attempt: &&Attempt<'_>| attempt.connection.server == trigger.connection.server && attempt.host != trigger.host;
@@ -84,12 +80,11 @@ fn blocked<'c>(
         Caught::Opening(_, _, Some(_)) => "every connection attempt to the same address is refused".to_owned(),
         Caught::Opening(..) => "connection attempts to the same address get no answer".to_owned(),
     };
-    let summary =
-        format!("The ClientHello for {} is reset, and for a while afterwards {how}.", called(&subject));
+    let summary = format!("The ClientHello for {} is reset, and for a while afterwards {how}.", called(&subject));
     let sure = confidence(case, &marks, resets.len(), true);
-    let (attempt, segment, noted) = resets.iter().find_map(|(attempt, resets)| {
-        resets.first().map(|(segment, marks)| (*attempt, segment, marks))
-    })?;
+    let (attempt, segment, noted) = resets
+        .iter()
+        .find_map(|(attempt, resets)| resets.first().map(|(segment, marks)| (*attempt, segment, marks)))?;
     let reset_at = |attempt: &Attempt<'_>, segment: &Segment, marks: &Marks| {
         Evidence::segment("forged_reset", segment.at, attempt.connection.flow, marks.words())
     };
@@ -108,7 +103,12 @@ fn blocked<'c>(
                 }
                 if let Fate::HelloVanished { segments } = &attempt.fate {
                     for segment in segments {
-                        finding.cite(Evidence::segment("client_hello", segment.at, attempt.connection.flow, "repeated"));
+                        finding.cite(Evidence::segment(
+                            "client_hello",
+                            segment.at,
+                            attempt.connection.flow,
+                            "repeated",
+                        ));
                     }
                 }
             }
@@ -127,14 +127,17 @@ fn blocked<'c>(
     for attempt in &over {
         let Some(hello) = &attempt.handshake.hello else { continue };
         for at in [hello.started, hello.at] {
-            finding.cite(Evidence::segment("passing_hello", at, attempt.connection.flow, "the address answers at another time"));
+            finding.cite(Evidence::segment(
+                "passing_hello",
+                at,
+                attempt.connection.flow,
+                "the address answers at another time",
+            ));
         }
     }
     finding = match over.first() {
-        Some(passing) => finding.excluding(
-            "the address is blocked for good",
-            format!("it answers in frame {}", passing.at().frame.number),
-        ),
+        Some(passing) => finding
+            .excluding("the address is blocked for good", format!("it answers in frame {}", passing.at().frame.number)),
         None => finding.not_excluding("the server itself went down"),
     };
     finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));
@@ -169,8 +172,9 @@ pub(super) fn absorb(found: &mut Vec<Finding>, block: &Finding) {
         !matches!(finding.code, Code::TlsSniReset | Code::TlsSniBlackhole)
             || finding.subject.address != block.subject.address
             || finding.subject.host == block.subject.host
-            || !finding.evidence().iter().all(|item| {
-                block.evidence().iter().any(|known| known.citation == item.citation)
-            })
+            || !finding
+                .evidence()
+                .iter()
+                .all(|item| block.evidence().iter().any(|known| known.citation == item.citation))
     });
 }

@@ -174,15 +174,21 @@ fn conclude(
         }
         Silence::Mute => {
             let summary = format!("{host} acknowledges the ClientHello and then says nothing.");
-            let mut finding =
-                Finding::new(Code::TlsHandshakeTimeout, Fault::Unknown, Confidence::Moderate, subject, evidence, summary)
-                    .excluding("the hello is dropped on the path", "it was acknowledged to its last byte")
-                    .not_excluding("a middlebox that terminates TCP and waits")
-                    .not_excluding("the server is overloaded or hangs")
-                    .with_remedy(
-                        "Ask the operator of the server; ask from another network to see whether it is the path.",
-                        None,
-                    );
+            let mut finding = Finding::new(
+                Code::TlsHandshakeTimeout,
+                Fault::Unknown,
+                Confidence::Moderate,
+                subject,
+                evidence,
+                summary,
+            )
+            .excluding("the hello is dropped on the path", "it was acknowledged to its last byte")
+            .not_excluding("a middlebox that terminates TCP and waits")
+            .not_excluding("the server is overloaded or hangs")
+            .with_remedy(
+                "Ask the operator of the server; ask from another network to see whether it is the path.",
+                None,
+            );
             if two_segments {
                 finding = finding.not_excluding("all of the server's answer is full-size and vanishes (MTU)");
             }

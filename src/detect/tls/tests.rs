@@ -58,4 +58,3 @@ fn small_greeted(scene: &mut Scene) -> Tcp {
     scene.send_in_segments(&mut tcp, &small_hello_record(HOST));
     tcp
 }
-
