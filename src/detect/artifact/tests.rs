@@ -70,7 +70,10 @@ fn a_database_out_of_reach_is_told_beside_its_cause() {
     let url = "https://sum.golang.org/lookup/example.com/x@v1.0.0";
     for (words, fault) in [
         (format!("Get \"{url}\": dial tcp 142.251.36.17:443: i/o timeout"), Fault::Unknown),
-        (format!("Get \"{url}\": read tcp 192.168.1.23:5304->142.250.74.145:443: read: connection reset by peer"), Fault::Unknown),
+        (
+            format!("Get \"{url}\": read tcp 192.168.1.23:5304->142.250.74.145:443: read: connection reset by peer"),
+            Fault::Unknown,
+        ),
         (format!("Get \"{url}\": dial tcp: lookup sum.golang.org on 192.168.1.1:53: no such host"), Fault::Unknown),
         (format!("reading {url}: 502 Bad Gateway"), Fault::Upstream),
     ] {

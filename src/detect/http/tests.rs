@@ -65,7 +65,8 @@ fn of(path: &str, answer: &str) -> Vec<&'static str> {
 }
 
 const NONE: [&str; 0] = [];
-const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Notice</title></head><body>Welcome. Please sign in.</body></html>";
+const PAGE: &str =
+    "<!DOCTYPE html>\n<html><head><title>Notice</title></head><body>Welcome. Please sign in.</body></html>";
 const FILTER: &str = "<html><head><title>Notice</title></head><body>Access to this web site was blocked by your organization. Category: Software.</body></html>";
 const JSON: &str = "{\"Version\":\"v1.0.0\",\"Time\":\"2026-01-02T03:04:05Z\"}";
 
@@ -111,6 +112,27 @@ fn a_servers_own_page_of_refusal_is_no_filters() {
 }
 
 #[test]
+fn google_answers_programs_in_plain_text_and_others_may_have_pages() {
+    let bare = answer("403 Forbidden", "text/html", "<html><head><title>403</title></head><body>No.</body></html>");
+    let google = answer(
+        "403 Forbidden",
+        "text/html",
+        "<html><body><a href=//www.google.com/><span id=logo aria-label=Google></span></a></body></html>",
+    );
+    let waf = answer("403 Forbidden", "text/html", "<html><body>Sorry, your request has been blocked.</body></html>");
+    for (host, at, page, code) in [
+        ("proxy.golang.org", "142.250.74.113:80", &bare, "http.block_page"),
+        ("proxy.golang.org", "142.250.74.113:80", &google, "http.forbidden"),
+        ("goproxy.cn", "203.0.114.9:80", &bare, "http.forbidden"),
+        ("goproxy.cn", "203.0.114.9:80", &waf, "http.forbidden"),
+    ] {
+        let mut scene = Scene::new();
+        exchange(&mut scene, at, host, INFO, page);
+        assert_eq!(codes(&scene), [code], "{host}");
+    }
+}
+
+#[test]
 fn behind_an_http_proxy_a_block_page_is_the_proxys_policy() {
     let mut scene = Scene::new();
     scene.env("GOPROXY=http://modules.corp.example\nHTTP_PROXY=http://10.0.0.8:3128\n");
@@ -126,7 +148,13 @@ fn a_portal_redirects_elsewhere_to_a_page_for_people() {
     let mut scene = scene();
     let login = "http://login.portal.example/hotspot?continue=%2Fx";
     exchange(&mut scene, AT, PROXY, INFO, &redirect(login));
-    exchange(&mut scene, "10.9.9.9:80", "login.portal.example", "/hotspot?continue=%2Fx", &answer("200 OK", "text/html", PAGE));
+    exchange(
+        &mut scene,
+        "10.9.9.9:80",
+        "login.portal.example",
+        "/hotspot?continue=%2Fx",
+        &answer("200 OK", "text/html", PAGE),
+    );
     let finding = only(&scene);
     assert_eq!((finding.code, finding.fault), (Code::HttpCaptivePortal, Fault::Interference));
     assert_eq!(finding.confidence(), Confidence::Strong);
@@ -186,7 +214,9 @@ fn a_refusal_that_a_second_attempt_overcame_is_silent_and_a_fallback_makes_it_ha
 fn not_found_is_told_only_where_go_died_of_it() {
     let missing = answer("404 Not Found", "text/plain", "not found");
     assert_eq!(of(INFO, &missing), NONE);
-    let log = |path: &str| format!("go: example.com/x@v1.0.0: reading http://{PROXY}{path}: 404 Not Found\n\tserver response: not found\n");
+    let log = |path: &str| {
+        format!("go: example.com/x@v1.0.0: reading http://{PROXY}{path}: 404 Not Found\n\tserver response: not found\n")
+    };
     let mut died = scene();
     died.log(&log(INFO));
     exchange(&mut died, AT, PROXY, INFO, &missing);
@@ -250,7 +280,13 @@ fn a_body_that_its_sender_cut_is_told_and_one_that_the_recording_cuts_is_not() {
 #[test]
 fn other_programs_and_tunnels_are_not_judged() {
     let mut scene = Scene::new();
-    exchange(&mut scene, "203.0.114.7:80", "www.other.example", "/x/@v/v1.0.0.info", &answer("403 Forbidden", "text/html", FILTER));
+    exchange(
+        &mut scene,
+        "203.0.114.7:80",
+        "www.other.example",
+        "/x/@v/v1.0.0.info",
+        &answer("403 Forbidden", "text/html", FILTER),
+    );
     let mut tcp = scene.connect("203.0.114.8:3128");
     scene.open(&mut tcp);
     scene.client_sends(&mut tcp, PSH, b"CONNECT proxy.golang.org:443 HTTP/1.1\r\nHost: proxy.golang.org:443\r\n\r\n");
@@ -272,7 +308,11 @@ fn behind_tls_gos_words_count_with_moderate_confidence_and_leave_the_page_open()
         (format!("reading {url}: 500 Internal Server Error"), Code::HttpServerError, Fault::Upstream),
         (format!("reading {url}: 429 Too Many Requests"), Code::HttpRateLimited, Fault::Upstream),
         (format!("reading {url}: 403 Forbidden"), Code::HttpForbidden, Fault::Unknown),
-        (format!("reading {url}: 403 Forbidden\n\tserver response: a token is needed"), Code::HttpForbidden, Fault::Upstream),
+        (
+            format!("reading {url}: 403 Forbidden\n\tserver response: a token is needed"),
+            Code::HttpForbidden,
+            Fault::Upstream,
+        ),
         (format!("reading {url}: 404 Not Found"), Code::HttpNotFound, Fault::Upstream),
     ] {
         let assessment = told(&words);

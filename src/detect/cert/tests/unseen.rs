@@ -70,7 +70,10 @@ fn what_go_says_names_the_code_with_moderate_confidence() {
         assert_eq!((finding.code, finding.confidence()), (code, Confidence::Moderate), "{words}");
         assert!(finding.go_error.is_some() && !finding.not_excluded.is_empty());
     }
-    assert_eq!(with_words("tls: failed to parse certificate from server: x509: negative serial number").code, Code::CertNegativeSerial);
+    assert_eq!(
+        with_words("tls: failed to parse certificate from server: x509: negative serial number").code,
+        Code::CertNegativeSerial
+    );
 }
 
 #[test]
