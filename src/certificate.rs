@@ -20,7 +20,7 @@ mod pem;
 mod roots;
 mod signature;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod time;
 
 pub use algorithm::{Hash, Key, KeyKind, SignatureAlgorithm};

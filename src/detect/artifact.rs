@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Detector;
 use super::subject::judged_handshakes;
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, Subject};
-use crate::go::env::ModuleSource;
+use crate::go::env::{GoEnv, ModuleSource};
 use crate::go::log::Against;
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Relevance};
@@ -40,7 +40,7 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
 
 /// The hosts that GOPROXY names; Go's own one where nothing is known of it.
 fn module_proxies(case: &Case) -> Vec<String> {
-    let named = case.go.env.as_ref().map(|env| env.module_proxy_hosts()).unwrap_or_default();
+    let named = case.go.env.as_ref().map(GoEnv::module_proxy_hosts).unwrap_or_default();
     if named.is_empty() && !direct_only(case) { vec!["proxy.golang.org".to_owned()] } else { named }
 }
 
@@ -59,9 +59,10 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         return None;
     };
     let module = module.clone().or_else(|| error.module.clone());
-    let private = module.as_deref().and_then(|module| module.split_once('@')).is_some_and(|(path, _)| {
-        case.go.env.as_ref().is_some_and(|env| env.bypasses_module_proxy(path))
-    });
+    let private = module
+        .as_deref()
+        .and_then(|module| module.split_once('@'))
+        .is_some_and(|(path, _)| case.go.env.as_ref().is_some_and(|env| env.bypasses_module_proxy(path)));
     let from_repository = private || direct_only(case);
     let recorded = match against {
         Against::GoSum => "go.sum".to_owned(),
@@ -144,7 +145,8 @@ fn unreachable(case: &Case, error: &GoError) -> Option<Finding> {
         "The module came, and the checksum database ({host}) could not be asked for its hash: {}.",
         error.text.lines().next().and_then(|line| line.rsplit_once("\": ")).map_or("see go's output", |(_, end)| end)
     );
-    let subject = Subject { host: Some(host.clone()), address: error.address.map(|at| at.ip()), port: None, module: None };
+    let subject =
+        Subject { host: Some(host.clone()), address: error.address.map(|at| at.ip()), port: None, module: None };
     let subject = if case.go.proxies().is_empty() { subject } else { Subject { address: None, ..subject } };
     let cited = connections_to(case, &[host]);
     Some(
@@ -172,7 +174,7 @@ const fn is_out_of_reach(kind: &GoErrorKind) -> bool {
 }
 
 fn sumdb_host(case: &Case, error: &GoError) -> String {
-    let settings = || case.go.env.as_ref().and_then(|env| env.sumdb_host());
+    let settings = || case.go.env.as_ref().and_then(GoEnv::sumdb_host);
     error.host.clone().or_else(settings).unwrap_or_else(|| "sum.golang.org".to_owned())
 }
 

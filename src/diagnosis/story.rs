@@ -216,9 +216,7 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
 /// Whether go gave up for what a service rightly said, such as that it does not have the version.
 fn answered(ranked: &[Ranked], circumstances: &Circumstances) -> bool {
     ranked.iter().map(|ranked| &ranked.finding).any(|finding| {
-        finding.code == Code::HttpNotFound
-            && finding.confidence() > Confidence::Weak
-            && circumstances.died_of(finding)
+        finding.code == Code::HttpNotFound && finding.confidence() > Confidence::Weak && circumstances.died_of(finding)
     })
 }
 
@@ -382,6 +380,17 @@ pub(crate) mod tests {
         assert_eq!(case(true, Some(0), &["go: warning"]), Outcome::Ok);
         assert_eq!(case(false, Some(1), &[]), Outcome::NoTraffic);
         assert_eq!(case(false, Some(0), &[]), Outcome::NoTraffic);
+    }
+
+    #[test]
+    fn a_version_that_does_not_exist_is_nobodys_fault_and_not_a_riddle() {
+        let mut missing = finding(Code::HttpNotFound, HOST, TRUE);
+        let mut circumstances = failed();
+        circumstances.errors = vec!["go: reading https://proxy.golang.org/x: 404 Not Found".to_owned()];
+        assert_eq!(told(vec![missing.clone()], &circumstances).verdict.outcome, Outcome::Inconclusive);
+        missing.go_error = Some("go: reading https://proxy.golang.org/x: 404 Not Found".to_owned());
+        let verdict = told(vec![missing], &circumstances).verdict;
+        assert_eq!((verdict.outcome, verdict.cause), (Outcome::Ok, None));
     }
 
     #[test]

@@ -28,8 +28,7 @@ const FILTER_WORDS: [&str; 19] = [
     "network administrator",
 ];
 /// Words in the address of a log-in page.
-const LOGIN_WORDS: [&str; 9] =
-    ["login", "logon", "portal", "captive", "hotspot", "splash", "welcome", "guest", "wifi"];
+const LOGIN_WORDS: [&str; 9] = ["login", "logon", "portal", "captive", "hotspot", "splash", "welcome", "guest", "wifi"];
 /// Words in the address of a service's own single sign-on.
 const SIGN_ON_WORDS: [&str; 8] =
     ["oauth", "saml", "openid", "oidc", "/authorize", "redirect_uri=", "client_id=", "microsoftonline"];
@@ -42,7 +41,8 @@ pub(super) fn is_html(exchange: &Exchange) -> bool {
     let body = exchange.body_head.trim_ascii_start();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head = String::from_utf8_lossy(body.get(..512).unwrap_or(body)).to_ascii_lowercase();
-    head.starts_with('<') && ["<html", "<!doctype html", "<head", "<body", "<title"].iter().any(|tag| head.contains(tag))
+    head.starts_with('<')
+        && ["<html", "<!doctype html", "<head", "<body", "<title"].iter().any(|tag| head.contains(tag))
 }
 
 /// Whether the body's first bytes are compressed, so that they cannot be read as they stand.
@@ -50,9 +50,12 @@ pub(super) fn is_coded(exchange: &Exchange) -> bool {
     exchange.header("content-encoding").is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity"))
 }
 
-/// Whether the host is a public service that answers programs only.
+/// Whether the host is a public service that answers programs only, and whose own error pages are known. Other public
+/// module proxies stand behind content networks with pages of their own.
 pub(super) fn is_public_endpoint(reference: &Reference, host: &str) -> bool {
-    reference.host(host).is_some_and(|host| matches!(host.role, Role::ModuleProxy | Role::ChecksumDatabase))
+    reference.host(host).is_some_and(|host| {
+        host.operator == "google" && matches!(host.role, Role::ModuleProxy | Role::ChecksumDatabase)
+    })
 }
 
 fn is_redirect(exchange: &Exchange) -> bool {
@@ -87,7 +90,8 @@ fn mark<'r>(reference: &'r Reference, exchange: &Exchange) -> Option<&'r PageMar
 /// The page that a redirect led to, where it was recorded.
 fn followed<'c>(case: &'c Case, location: &str, one: &Asked<'_>) -> Option<&'c Exchange> {
     let since = one.exchange.response;
-    let same = |exchange: &&Exchange| exchange.url == location && exchange.response > since && exchange.status.is_some();
+    let same =
+        |exchange: &&Exchange| exchange.url == location && exchange.response > since && exchange.status.is_some();
     case.exchanges.iter().find(same)
 }
 
@@ -160,7 +164,9 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
         trouble.details.push(("mark", mark.id.clone()));
         trouble.details.extend(mark.country.clone().map(|country| ("country", country)));
         let at = page.and_then(|page| Some((page.response?, page.flow)));
-        trouble.more.extend(at.map(|(at, flow)| Evidence::segment("page", at, flow, "the page that the redirect leads to")));
+        trouble
+            .more
+            .extend(at.map(|(at, flow)| Evidence::segment("page", at, flow, "the page that the redirect leads to")));
         return Some(trouble);
     }
     let page_status = matches!(status, 200 | 403 | 451);
