@@ -174,7 +174,7 @@ fn early(connection: &Connection, segment: &Segment, rtt: Span) -> Option<Early>
             _ => Some(other),
         })?;
     let after = segment.at.time.since(trigger.at.time);
-    (after.nanos() * 100 < rtt.nanos() * EARLY_PERCENT).then_some(Early { after, rtt })
+    (after.nanos().saturating_mul(100) < rtt.nanos().saturating_mul(EARLY_PERCENT)).then_some(Early { after, rtt })
 }
 
 /// Resets of the same direction around this one that differ from each other.
