@@ -16,9 +16,10 @@ use std::process::{Command, Stdio};
 
 use goprobe::analyzer::{Analyzer, Options};
 use goprobe::go::GoRun;
-use goprobe::observation::Recording;
+use goprobe::observation::{Answer, Recording};
 use goprobe::reference::Reference;
 use goprobe::source::Record;
+use goprobe::types::Timestamp;
 use pipeline::{Captured, Setting};
 use wire::Dice;
 
@@ -52,7 +53,7 @@ fn damage_file(bytes: &mut Vec<u8>, dice: &mut Dice, kind: u32) {
 }
 
 /// Damages packets and leaves the container whole, so that the inner readers meet it.
-fn damage_frames(frames: &mut Vec<Captured>, dice: &mut Dice, kind: u32) {
+fn damage_frames(frames: &mut [Captured], dice: &mut Dice, kind: u32) {
     let count = frames.len();
     for _ in 0..=count / 4 {
         let at = dice.below(count);
@@ -73,7 +74,12 @@ fn damage_frames(frames: &mut Vec<Captured>, dice: &mut Dice, kind: u32) {
                 let place = (54 + dice.below(field)).min(length - 1);
                 frame.bytes[place] = [0, 0xff, 0x7f, 0xc0][dice.below(4)];
             }
-            _ => frame.time = other.time,
+            4 => frame.time = other.time,
+            _ => {
+                frame.time = Timestamp::from_nanos(
+                    [i64::MIN, i64::MAX, 0, -1, frame.time.nanos() ^ (1 << dice.below(63))][dice.below(5)],
+                )
+            }
         }
         if frame.bytes.is_empty() {
             frame.bytes.push(0);
@@ -110,7 +116,7 @@ fn damaged_packets_give_a_report() {
     let mut dice = Dice::new(2);
     for case in pipeline::own_captures() {
         let (setting, original) = (Setting::of(&case), pipeline::frames(&case.join("capture.pcap")));
-        for kind in 0..5 {
+        for kind in 0..6 {
             let mut frames = original.clone();
             damage_frames(&mut frames, &mut dice, kind);
             let report = setting.report(&setting.case_of_frames(&frames));
@@ -181,7 +187,7 @@ fn a_flood_of_openings_stays_within_bounds() {
         (syn.bytes[27], syn.bytes[28], syn.bytes[29]) = (a, b, c);
         (syn.bytes[34], syn.bytes[35]) = (c, d);
         syn.no.number = number;
-        syn.time = goprobe::types::Timestamp::from_nanos(i64::from(number) * 1_000);
+        syn.time = Timestamp::from_nanos(i64::from(number) * 1_000);
         analyzer.push(&Record::Frame(syn.frame()));
     }
     let case = analyzer.finish(Recording::default(), Vec::new(), 0);
@@ -218,7 +224,7 @@ fn names_that_point_at_themselves_end() {
     ] {
         let frames = [wire::udp(([10, 0, 0, 53], 53), ([10, 0, 0, 2], 40_001), &message)];
         let case = setting.case_of_frames(&frames);
-        let addresses = case.lookups.iter().flat_map(|lookup| &lookup.answers).flat_map(|answer| answer.addresses());
+        let addresses = case.lookups.iter().flat_map(|lookup| &lookup.answers).flat_map(Answer::addresses);
         assert_eq!(addresses.count(), 0, "{name}");
         assert_eq!(pipeline::breaks(&schema, &setting.report(&case)), None, "{name}");
     }

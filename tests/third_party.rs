@@ -19,7 +19,7 @@ use pipeline::Setting;
 use serde_json::Value;
 
 /// Where another reading than tshark's is right, or comes only with decryption. An entry whose difference is gone must go, too.
-const EXPLAINED: [(&str, &str, &str); 13] = [
+const EXPLAINED: [(&str, &str, &str); 21] = [
     ("chrome-cloudflare-quic-with-secrets.pcapng", "chain", "TLS is not decrypted yet"),
     ("tls_nss_example.pcap", "chain", "TLS is not decrypted yet"),
     (
@@ -40,6 +40,14 @@ const EXPLAINED: [(&str, &str, &str); 13] = [
     ("ja4__pcap__socks-https-example.pcap", "chain", "tshark gives a number to a tunnel through SOCKS, too"),
     ("ja4__pcap__socks-https-example.pcap", "stream", "tshark gives a number to a tunnel through SOCKS, too"),
     ("6in4tunnel.pcap", "streams", "tshark counts a connection that is only quoted in an ICMP error"),
+    ("http__methods.pcap", "http", "request lines that RFC 9112 does not allow"),
+    ("http__connect-with-smtp.pcap", "http", "a request line that RFC 9112 does not allow"),
+    ("gre-erspan-vxlan.pcap", "http", "a request line that RFC 9112 does not allow"),
+    ("tls_nss_example.pcap", "http", "TLS is not decrypted yet"),
+    ("ja4__pcap__socks-https-example.pcap", "hello", "tshark gives a number to a tunnel through SOCKS, too"),
+    ("tls__hrr.pcap", "hello", "a retry request is no choice; the recording ends before the server's"),
+    ("arkime__tests__pcap__tls13.pcap", "hello", "a draft of TLS 1.3 with another form of ServerHello"),
+    ("tls13draft16-ff52.a01.pcap", "hello", "a draft of TLS 1.3 with another form of ServerHello"),
     ("ssl-v2.pcap", "chain", "SSL 2.0 is not read: Go does not speak it"),
 ];
 
@@ -81,6 +89,8 @@ struct Tallies {
     dns: Tally,
     sni: Tally,
     chains: Tally,
+    hellos: Tally,
+    http: Tally,
     streams: Tally,
     counts: Tally,
     out_of_scope: BTreeMap<&'static str, u32>,
@@ -191,6 +201,23 @@ fn tls(file: &str, truth: &Value, case: &Case, tallies: &mut Tallies) {
             let ours = ours.map_or("-", String::as_str);
             tallies.sni.note(file, &format!("name in stream {stream}"), ours, &theirs.to_lowercase());
         }
+        if let (Some(frame), Some(hello)) = (
+            entry["client_hello_frames"].as_array().and_then(|frames| frames.first()),
+            handshake.and_then(|handshake| handshake.hello.as_ref()),
+        ) {
+            let server = handshake.and_then(|handshake| handshake.server_hello.as_ref());
+            let ours = format!(
+                "frame {} ALPN {} version {} cipher {}",
+                hello.at.frame.number,
+                hello.alpn.join(" "),
+                server.map_or_else(|| "-".to_owned(), |server| format!("{:#06x}", server.version)),
+                server.map_or_else(|| "-".to_owned(), |server| format!("{:#06x}", server.cipher_suite)),
+            );
+            let text = |key: &str| entry[key].as_str().unwrap_or("-").to_owned();
+            let alpn = list(entry, "alpn_offered").join(" ");
+            let theirs = format!("frame {frame} ALPN {alpn} version {} cipher {}", text("version"), text("cipher"));
+            tallies.hellos.note(file, &format!("hello in stream {stream}"), &ours, &theirs);
+        }
         let chains = entry["certificates"].as_array().map(Vec::as_slice).unwrap_or_default();
         if let Some(chain) = chains.iter().find(|chain| chain["side"] == "server") {
             let theirs: Vec<&str> =
@@ -200,6 +227,47 @@ fn tls(file: &str, truth: &Value, case: &Case, tallies: &mut Tallies) {
             let ours: Vec<String> = certificates.map(|one| hex(&one.sha256)).collect();
             tallies.chains.note(file, &format!("chain in stream {stream}"), &ours.join(" "), &theirs.join(" "));
         }
+    }
+}
+
+/// Requests and responses in clear.
+fn http(file: &str, truth: &Value, case: &Case, tallies: &mut Tallies) {
+    for entry in truth["http"].as_array().unwrap() {
+        let (frame, stream) = (entry["frame"].as_u64().unwrap(), entry["stream"].as_str().unwrap());
+        let flow = FlowId(stream.parse().unwrap());
+        if case.icmp.iter().any(|error| u64::from(error.at.frame.number) == frame) {
+            *tallies.out_of_scope.entry("HTTP quoted in ICMP errors").or_default() += 1;
+            continue;
+        }
+        if entry["req"] == "M-SEARCH" {
+            *tallies.out_of_scope.entry("SSDP").or_default() += 1;
+            continue;
+        }
+        let ends = [end(&entry["src"]), end(&entry["dst"])];
+        let ours = case.connection(flow).map(|connection| [Some(connection.client), Some(connection.server)]);
+        if ours.is_none_or(|ours| ours != ends && ours != [ends[1], ends[0]]) {
+            *tallies.out_of_scope.entry("HTTP over UDP").or_default() += 1;
+            continue;
+        }
+        // tshark has a message where its body ends, goprobe where its head begins.
+        let since = |at: goprobe::types::Moment| u64::from(at.frame.number) <= frame;
+        let ours = case.exchanges_in(flow);
+        let (ours, theirs) = if let Some(method) = entry["req"].as_str() {
+            let ours = ours.filter(|exchange| exchange.request.is_some_and(since)).last();
+            let path = entry["uri"].as_str().unwrap_or_default();
+            let matches = ours
+                .is_some_and(|exchange| exchange.method == method && exchange.url.contains(path.trim_end_matches('…')));
+            let told = ours.map_or_else(|| "-".to_owned(), |exchange| format!("{} {}", exchange.method, exchange.url));
+            (if matches { format!("{method} {path}") } else { told }, format!("{method} {path}"))
+        } else {
+            let ours = ours.filter(|exchange| exchange.response.is_some_and(since)).last();
+            let ours = ours.and_then(|exchange| exchange.status);
+            (
+                ours.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+                entry["code"].as_str().unwrap_or("-").to_owned(),
+            )
+        };
+        tallies.http.note(file, &format!("http in stream {stream} frame {frame}"), &ours, &theirs);
     }
 }
 
@@ -255,6 +323,7 @@ fn what_tshark_reads_goprobe_reads() {
         let truth: Value = serde_json::from_slice(&truth).unwrap();
         dns(&file, &truth, &case, &mut tallies);
         tls(&file, &truth, &case, &mut tallies);
+        http(&file, &truth, &case, &mut tallies);
         streams(&file, &truth, &case, &mut tallies);
         setting.report(&case);
     }
@@ -262,6 +331,8 @@ fn what_tshark_reads_goprobe_reads() {
         ("DNS responses", &tallies.dns, 400),
         ("server names", &tallies.sni, 400),
         ("certificate chains", &tallies.chains, 80),
+        ("hellos", &tallies.hellos, 300),
+        ("HTTP messages", &tallies.http, 300),
         ("stream numbers", &tallies.streams, 600),
         ("frame and stream counts", &tallies.counts, 400),
     ];

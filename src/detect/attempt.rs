@@ -38,7 +38,7 @@ pub(super) enum Fate {
     /// Of the server's flight only small parts after a hole arrived.
     FlightTooBig { small: Vec<Segment> },
     /// The server began to answer and the rest did not come, or a reset or close cut it off.
-    Interrupted,
+    Interrupted { resets: Vec<(Segment, Marks)> },
     /// The recording does not show it.
     Unseen,
 }
@@ -58,12 +58,12 @@ pub(super) fn fate(case: &Case, handshake: &Handshake, connection: &Connection) 
             marks: marks_at(case, connection, not_tls.at),
         }),
         Outcome::Reset if handshake.server_hello.is_none() => Fate::Reset { resets: resets() },
-        Outcome::Reset => Fate::Interrupted,
+        Outcome::Reset => Fate::Interrupted { resets: resets() },
         Outcome::Closed if handshake.server_hello.is_none() => {
             let fin = connection.segments.towards(Direction::ToClient).find(|segment| segment.flags.fin()).copied();
             fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: case.marks(connection, &fin) })
         }
-        Outcome::Closed => Fate::Interrupted,
+        Outcome::Closed => Fate::Interrupted { resets: Vec::new() },
         Outcome::Unanswered | Outcome::Incomplete => silence(case, handshake, connection),
     }
 }
@@ -181,7 +181,7 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
         return Fate::Silent { hello: hello.at, acknowledged };
     }
     if hole || matches!(handshake.certificates, Sighting::Hidden(Veil::EndOfCapture)) {
-        return Fate::Interrupted;
+        return Fate::Interrupted { resets: Vec::new() };
     }
     Fate::Unseen
 }

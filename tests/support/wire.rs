@@ -8,7 +8,7 @@ use super::pipeline::Captured;
 
 pub const SYN: u8 = 2;
 
-/// Pseudo-random numbers that are the same in every run (SplitMix64).
+/// Pseudo-random numbers that are the same in every run (`SplitMix64`).
 pub struct Dice(u64);
 
 impl Dice {
