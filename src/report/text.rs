@@ -248,8 +248,7 @@ mod tests {
     #[test]
     fn a_blocked_run_reads_from_the_verdict_down() {
         let expected = "\
-BLOCKED: Somebody on the path interferes with proxy.golang.org: the connection is reset on the path
-         because of the name in the TLS hello.
+BLOCKED: Somebody on the path resets TLS connections to proxy.golang.org because of the server name.
 Who can act: whoever runs the network, or a network on the way
 Cause: tls.sni_reset (critical, strong) at proxy.golang.org (142.250.74.113, port 443)
        The connection was reset 4.1 ms after the TLS hello, sooner than the server can answer (34.0
