@@ -176,6 +176,9 @@ impl<'r> Analyzer<'r> {
     }
 
     fn icmp_error(&mut self, error: IcmpError) {
+        if error.quoted.has_header && error.quoted.protocol == 6 {
+            self.tracker.quoted(error.quoted.source, error.quoted.destination);
+        }
         if self.icmp.len() >= ICMP_ERRORS {
             self.health.not_kept += 1;
             return;
@@ -241,7 +244,8 @@ impl<'r> Analyzer<'r> {
                 return false;
             }
         }
-        if clean && self.others > OTHERS {
+        // The packets of what went well and nobody asked about, or of the many thousandth success, tell nothing more.
+        if clean && (self.others > OTHERS || !(named || asked)) {
             connection.segments = Segments::default();
         }
         true

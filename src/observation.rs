@@ -785,7 +785,8 @@ impl Case {
 
     /// The TLS handshakes inside that connection.
     pub fn handshakes_in(&self, flow: FlowId) -> impl Iterator<Item = &Handshake> {
-        self.handshakes.iter().filter(move |handshake| handshake.flow == flow)
+        let from = self.handshakes.partition_point(|handshake| handshake.flow < flow);
+        self.handshakes.iter().skip(from).take_while(move |handshake| handshake.flow == flow)
     }
 
     /// The exchanges inside that connection.

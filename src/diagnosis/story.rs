@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{Circumstances, Diagnosis, Outcome, Overrides, Ranked, Verdict, Who, fingerprint, precedence, sentence};
-use crate::finding::{Assessment, Citation, Confidence, Evidence, Fault, Finding, NotAssessed};
+use crate::finding::{Assessment, Citation, Code, Confidence, Evidence, Fault, Finding, NotAssessed};
 use crate::observation::Veil;
 
 /// Brings what the detectors say into order and names one cause.
@@ -192,7 +192,7 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
     let unexplained;
     let (outcome, summary) = if !circumstances.go_traffic {
         (Outcome::NoTraffic, "No traffic of the go command is in the recording, and nothing local explains why.")
-    } else if circumstances.failed() {
+    } else if circumstances.failed() && !answered(ranked, circumstances) {
         unexplained = match circumstances.errors.last() {
             Some(error) => format!("The go command failed, and the recording does not show why; go said: {error}"),
             None => "The go command failed, and the recording does not show why.".to_owned(),
@@ -211,6 +211,15 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
         (Outcome::Ok, "The traffic of the go command was seen, and nothing that matters is wrong with it.")
     };
     Verdict { outcome, cause: None, who: Who::Unknown, fingerprint: None, summary: summary.to_owned() }
+}
+
+/// Whether go gave up for what a service rightly said, such as that it does not have the version.
+fn answered(ranked: &[Ranked], circumstances: &Circumstances) -> bool {
+    ranked.iter().map(|ranked| &ranked.finding).any(|finding| {
+        finding.code == Code::HttpNotFound
+            && finding.confidence() > Confidence::Weak
+            && circumstances.died_of(finding)
+    })
 }
 
 /// The hosts of all findings that tell the same as the cause, its own first.
@@ -242,7 +251,7 @@ fn first_citation(finding: &Finding) -> (u8, Option<crate::types::Moment>, Strin
 pub(crate) mod tests {
     use super::*;
     use crate::diagnosis::Level;
-    use crate::finding::{Code, Severity, Subject};
+    use crate::finding::{Severity, Subject};
     use crate::types::{FrameNo, Moment, Timestamp};
 
     pub(crate) fn moment(number: u32) -> Moment {

@@ -232,6 +232,9 @@ pub(crate) fn settle_outcome(handshake: &mut Handshake, connection: &Connection)
         (None, _) => false,
     };
     let answered = handshake.server_hello.is_some() || connection.bytes.to_client > 0;
+    if handshake.server_hello.is_none() && answered {
+        return; // the server said something that the recording does not show
+    }
     handshake.outcome = match connection.end {
         End::Reset { direction: Direction::ToClient, .. } => Outcome::Reset,
         End::Closed if server_closed_first => Outcome::Closed,
