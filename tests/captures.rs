@@ -4,7 +4,6 @@
 //! `BLESS=1 cargo test --test captures` writes those anew; read their diff before you commit it.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "the shares of frames are what the reader of a test run wants")]
 
 #[path = "support/golden.rs"]
 #[allow(unreachable_pub, clippy::unwrap_used, clippy::allow_attributes, reason = "a test fails by panicking")]

@@ -52,7 +52,7 @@ fn damage_file(bytes: &mut Vec<u8>, dice: &mut Dice, kind: u32) {
 }
 
 /// Damages packets and leaves the container whole, so that the inner readers meet it.
-fn damage_frames(frames: &mut Vec<Captured>, dice: &mut Dice, kind: u32) {
+fn damage_frames(frames: &mut [Captured], dice: &mut Dice, kind: u32) {
     let count = frames.len();
     for _ in 0..=count / 4 {
         let at = dice.below(count);

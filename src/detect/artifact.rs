@@ -59,9 +59,10 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         return None;
     };
     let module = module.clone().or_else(|| error.module.clone());
-    let private = module.as_deref().and_then(|module| module.split_once('@')).is_some_and(|(path, _)| {
-        case.go.env.as_ref().is_some_and(|env| env.bypasses_module_proxy(path))
-    });
+    let private = module
+        .as_deref()
+        .and_then(|module| module.split_once('@'))
+        .is_some_and(|(path, _)| case.go.env.as_ref().is_some_and(|env| env.bypasses_module_proxy(path)));
     let from_repository = private || direct_only(case);
     let recorded = match against {
         Against::GoSum => "go.sum".to_owned(),
@@ -144,7 +145,8 @@ fn unreachable(case: &Case, error: &GoError) -> Option<Finding> {
         "The module came, and the checksum database ({host}) could not be asked for its hash: {}.",
         error.text.lines().next().and_then(|line| line.rsplit_once("\": ")).map_or("see go's output", |(_, end)| end)
     );
-    let subject = Subject { host: Some(host.clone()), address: error.address.map(|at| at.ip()), port: None, module: None };
+    let subject =
+        Subject { host: Some(host.clone()), address: error.address.map(|at| at.ip()), port: None, module: None };
     let subject = if case.go.proxies().is_empty() { subject } else { Subject { address: None, ..subject } };
     let cited = connections_to(case, &[host]);
     Some(

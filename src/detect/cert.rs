@@ -98,14 +98,18 @@ fn tls_subject(host: Option<String>, connection: &Connection) -> Subject {
 /// Whether a client's rejection can be about the certificate: what can be read of its alert does not speak against it
 /// (RFC 8446 §6.2, 42 to 48 and 113).
 fn may_be_over_certificate(handshake: &Handshake) -> bool {
-    let mut readable =
-        handshake.alerts.iter().filter(|alert| alert.direction == Direction::ToServer).filter_map(|alert| alert.content);
+    let mut readable = handshake
+        .alerts
+        .iter()
+        .filter(|alert| alert.direction == Direction::ToServer)
+        .filter_map(|alert| alert.content);
     readable.all(|content| matches!(content.description, 42..=48 | 113))
 }
 
 /// Whether go names another reason for its failure with that host, and none about a certificate.
 fn gave_up_otherwise(case: &Case, host: Option<&str>) -> bool {
-    let mut about = case.go.errors().iter().filter(|error| error.host.is_some() && error.host.as_deref() == host).peekable();
+    let mut about =
+        case.go.errors().iter().filter(|error| error.host.is_some() && error.host.as_deref() == host).peekable();
     about.peek().is_some()
         && about.all(|error| {
             let kind = error.kind.innermost();

@@ -143,7 +143,8 @@ fn status(case: &Case, one: &Asked<'_>, all: &[Asked<'_>]) -> Option<Trouble> {
     let status = one.exchange.status?;
     one.request.as_ref()?;
     let later = |other: &&Asked<'_>| {
-        other.exchange.url == one.exchange.url && other.exchange.status.is_some_and(|status| (200..300).contains(&status))
+        other.exchange.url == one.exchange.url
+            && other.exchange.status.is_some_and(|status| (200..300).contains(&status))
     };
     if all.iter().any(|other| later(&other)) {
         return None;
@@ -217,9 +218,8 @@ fn place(case: &Case, one: &Asked<'_>) -> Subject {
 
 fn finding(case: &Case, group: &[(&Asked<'_>, Trouble)]) -> Option<Finding> {
     // The surest of them speaks, and of equals the one that go complains about.
-    let complains = |one: &Asked<'_>| {
-        case.go.errors().iter().any(|error| error.url.as_deref() == Some(one.exchange.url.as_str()))
-    };
+    let complains =
+        |one: &Asked<'_>| case.go.errors().iter().any(|error| error.url.as_deref() == Some(one.exchange.url.as_str()));
     let (one, fault) = group
         .iter()
         .max_by_key(|(one, fault)| (fault.confidence, complains(one), std::cmp::Reverse(one.exchange.request)))?;
@@ -227,7 +227,9 @@ fn finding(case: &Case, group: &[(&Asked<'_>, Trouble)]) -> Option<Finding> {
     let host = &one.host;
     let summary = match fault.code {
         Code::HttpBlockPage => format!("Instead of {host}'s answer came {}.", fault.what),
-        Code::HttpCaptivePortal => format!("Instead of {host}'s answer came {}: log in to the network first.", fault.what),
+        Code::HttpCaptivePortal => {
+            format!("Instead of {host}'s answer came {}: log in to the network first.", fault.what)
+        }
         Code::HttpUnexpectedContent => format!("{host} answers {} to {}.", fault.what, one.exchange.url),
         Code::HttpTruncatedBody => format!("{host} sends {} for {}.", fault.what, one.exchange.url),
         _ => format!("{host} answers {}: {}.", one.exchange.url, fault.what),
@@ -285,7 +287,9 @@ fn remedy(finding: Finding) -> Finding {
             "RFC 9110 §15.5.4",
         ),
         Code::HttpRateLimited => ("Wait, or ask with credentials or through a caching proxy.", None, "RFC 6585 §4"),
-        Code::HttpServerError => ("Try again later; add a second proxy to GOPROXY with `|` for the meantime.", None, "RFC 9110 §15.6"),
+        Code::HttpServerError => {
+            ("Try again later; add a second proxy to GOPROXY with `|` for the meantime.", None, "RFC 9110 §15.6")
+        }
         Code::HttpNotFound => (
             "Check path and version; for a private module set GOPRIVATE, so that go asks its repository.",
             Some("go help private"),

@@ -216,9 +216,7 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
 /// Whether go gave up for what a service rightly said, such as that it does not have the version.
 fn answered(ranked: &[Ranked], circumstances: &Circumstances) -> bool {
     ranked.iter().map(|ranked| &ranked.finding).any(|finding| {
-        finding.code == Code::HttpNotFound
-            && finding.confidence() > Confidence::Weak
-            && circumstances.died_of(finding)
+        finding.code == Code::HttpNotFound && finding.confidence() > Confidence::Weak && circumstances.died_of(finding)
     })
 }
 

@@ -326,9 +326,7 @@ fn handshake(handshake: &Handshake, case: &Case) -> HandshakeRecord {
         },
         alerts: handshake.alerts.iter().map(alert).collect(),
         certificates: match &handshake.certificates {
-            Sighting::Seen(ids) => {
-                Some(ids.iter().filter_map(|id| case.certificate(*id)).map(certificate).collect())
-            }
+            Sighting::Seen(ids) => Some(ids.iter().filter_map(|id| case.certificate(*id)).map(certificate).collect()),
             Sighting::Absent => Some(Vec::new()),
             Sighting::Hidden(_) => None,
         },

@@ -63,9 +63,9 @@ fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> 
     let end = private_end(shown)?;
     let host = called(&shown.subject());
     // A vendor's own servers bear its name as subjects, and public authorities were named like products.
-    let issuers = shown.chain.iter().filter_map(|certificate| certificate.facts()).filter_map(|facts| facts.issuer.as_ref());
-    let vendor =
-        issuers.filter(|_| !has_public_marks(shown)).find_map(|name| reference.interceptor(name));
+    let issuers =
+        shown.chain.iter().filter_map(|certificate| certificate.facts()).filter_map(|facts| facts.issuer.as_ref());
+    let vendor = issuers.filter(|_| !has_public_marks(shown)).find_map(|name| reference.interceptor(name));
     // A self-signed leaf is a server's default certificate unless a product's name stands in it.
     let self_signed = matches!(shown.judgement.path, Path::SelfSignedLeaf);
     let operator = |host: &Option<String>| {
@@ -266,7 +266,11 @@ fn path(reference: &Reference, shown: &Shown<'_>) -> Option<Finding> {
                     .map(|finding| finding.not_excluding("the issuer is a private authority"))
                     .map(|finding| {
                         let doubtful = public_host && !marked;
-                        if doubtful { finding.not_excluding("interception by a product that is on no list") } else { finding }
+                        if doubtful {
+                            finding.not_excluding("interception by a product that is on no list")
+                        } else {
+                            finding
+                        }
                     });
             }
             unknown_authority(shown, &host, issuer)
@@ -395,7 +399,10 @@ fn no_trust_store(case: &Case, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<F
                 .with_text("authority", root.clone())
                 .excluding("the server's chain", "every certificate of it was verified up to a public root")
                 .not_excluding("the root is deliberately not trusted there")
-                .with_remedy("Update the client's CA certificates.", Some("apt-get install --only-upgrade ca-certificates")),
+                .with_remedy(
+                    "Update the client's CA certificates.",
+                    Some("apt-get install --only-upgrade ca-certificates"),
+                ),
         );
     }
     let mut finding = new(

@@ -78,8 +78,11 @@ fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[
             let summary = format!(
                 "The client gives up right after the certificates of {host}, which cannot be seen: it rejected them."
             );
-            Meaning::new(Code::CertRejectedByClient, Fault::Unknown, summary)
-                .open(&["any fault of the chain", "interception", "a client without root certificates"])
+            Meaning::new(Code::CertRejectedByClient, Fault::Unknown, summary).open(&[
+                "any fault of the chain",
+                "interception",
+                "a client without root certificates",
+            ])
         });
     let readable = rejections.iter().any(|rejection| {
         rejection.handshake.alerts.iter().any(|alert| alert.direction == Direction::ToServer && alert.content.is_some())

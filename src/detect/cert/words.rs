@@ -68,7 +68,8 @@ pub(super) fn meaning(
         GoErrorKind::NameMismatch { valid_for, .. } => {
             let names = if valid_for.is_empty() { "no such name".to_owned() } else { valid_for.join(", ") };
             let summary = format!("go says that the certificate shown for {host} is for {names}; {UNSEEN}.");
-            Meaning::new(Code::CertNameMismatch, Fault::Server, summary).open(&["a false DNS answer", "a log-in portal"])
+            Meaning::new(Code::CertNameMismatch, Fault::Server, summary)
+                .open(&["a false DNS answer", "a log-in portal"])
         }
         GoErrorKind::NoSubjectAlternativeName => {
             let summary = format!("go says that the certificate of {host} has no subject alternative names; {UNSEEN}.");
@@ -104,9 +105,9 @@ fn unknown(
     connection: &Connection,
 ) -> Meaning {
     let host = called(subject);
-    let candidate = hint.and_then(|hint| hint.split_once("candidate authority certificate ")).map(|(_, name)| {
-        name.trim_matches(|c: char| c == '"' || c == ')' || c.is_whitespace()).to_owned()
-    });
+    let candidate = hint
+        .and_then(|hint| hint.split_once("candidate authority certificate "))
+        .map(|(_, name)| name.trim_matches(|c: char| c == '"' || c == ')' || c.is_whitespace()).to_owned());
     let accepted = judged_handshakes(case).any(|(handshake, other)| {
         handshake.outcome == Outcome::Completed
             && handshake.server_hello.as_ref().is_some_and(|hello| !hello.resumed)
@@ -119,8 +120,12 @@ fn unknown(
             let summary = format!(
                 "go does not know the authority that signed the certificate of {host}, and its settings name no place with root certificates; {UNSEEN}."
             );
-            let mut meaning = Meaning::new(Code::CertNoTrustStore, Fault::Client, summary)
-                .open(&[INTERMEDIATE, INTERCEPTION, SELF_SIGNED, PRIVATE]);
+            let mut meaning = Meaning::new(Code::CertNoTrustStore, Fault::Client, summary).open(&[
+                INTERMEDIATE,
+                INTERCEPTION,
+                SELF_SIGNED,
+                PRIVATE,
+            ]);
             meaning.settings = settings;
             return meaning;
         }
@@ -130,7 +135,8 @@ fn unknown(
     // A private name at a private address has an authority of its own more often than not.
     let private = !public && connection.tunnel.is_none() && is_private(reference, connection.server.ip());
     let fault = if private { Fault::Client } else { Fault::Unknown };
-    let mut meaning = Meaning::new(Code::CertUnknownAuthority, fault, summary).open(&[INTERMEDIATE, SELF_SIGNED, INTERCEPTION]);
+    let mut meaning =
+        Meaning::new(Code::CertUnknownAuthority, fault, summary).open(&[INTERMEDIATE, SELF_SIGNED, INTERCEPTION]);
     if let Some(candidate) = candidate {
         meaning.excluded.push((NO_ROOTS, format!("go found a root named \"{candidate}\", whose key did not sign it")));
         meaning.open.push("a root of the same name whose key was changed");
@@ -142,9 +148,7 @@ fn unknown(
     }
     if let Some(near) = too_near(case, reference, subject, connection) {
         let (hops, others) = near;
-        let how = format!(
-            "{host}'s packets come from {hops} hop(s) away, those of other public servers from {others}"
-        );
+        let how = format!("{host}'s packets come from {hops} hop(s) away, those of other public servers from {others}");
         meaning.summary = format!(
             "go does not know the authority that signed the certificate of {host}, and {how}: somebody nearer answers for it; {UNSEEN}."
         );

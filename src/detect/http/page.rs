@@ -28,8 +28,7 @@ const FILTER_WORDS: [&str; 19] = [
     "network administrator",
 ];
 /// Words in the address of a log-in page.
-const LOGIN_WORDS: [&str; 9] =
-    ["login", "logon", "portal", "captive", "hotspot", "splash", "welcome", "guest", "wifi"];
+const LOGIN_WORDS: [&str; 9] = ["login", "logon", "portal", "captive", "hotspot", "splash", "welcome", "guest", "wifi"];
 /// Words in the address of a service's own single sign-on.
 const SIGN_ON_WORDS: [&str; 8] =
     ["oauth", "saml", "openid", "oidc", "/authorize", "redirect_uri=", "client_id=", "microsoftonline"];
@@ -42,7 +41,8 @@ pub(super) fn is_html(exchange: &Exchange) -> bool {
     let body = exchange.body_head.trim_ascii_start();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head = String::from_utf8_lossy(body.get(..512).unwrap_or(body)).to_ascii_lowercase();
-    head.starts_with('<') && ["<html", "<!doctype html", "<head", "<body", "<title"].iter().any(|tag| head.contains(tag))
+    head.starts_with('<')
+        && ["<html", "<!doctype html", "<head", "<body", "<title"].iter().any(|tag| head.contains(tag))
 }
 
 /// Whether the body's first bytes are compressed, so that they cannot be read as they stand.
@@ -87,7 +87,8 @@ fn mark<'r>(reference: &'r Reference, exchange: &Exchange) -> Option<&'r PageMar
 /// The page that a redirect led to, where it was recorded.
 fn followed<'c>(case: &'c Case, location: &str, one: &Asked<'_>) -> Option<&'c Exchange> {
     let since = one.exchange.response;
-    let same = |exchange: &&Exchange| exchange.url == location && exchange.response > since && exchange.status.is_some();
+    let same =
+        |exchange: &&Exchange| exchange.url == location && exchange.response > since && exchange.status.is_some();
     case.exchanges.iter().find(same)
 }
 
@@ -160,7 +161,9 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
         trouble.details.push(("mark", mark.id.clone()));
         trouble.details.extend(mark.country.clone().map(|country| ("country", country)));
         let at = page.and_then(|page| Some((page.response?, page.flow)));
-        trouble.more.extend(at.map(|(at, flow)| Evidence::segment("page", at, flow, "the page that the redirect leads to")));
+        trouble
+            .more
+            .extend(at.map(|(at, flow)| Evidence::segment("page", at, flow, "the page that the redirect leads to")));
         return Some(trouble);
     }
     let page_status = matches!(status, 200 | 403 | 451);

@@ -50,7 +50,6 @@ fn status(error: &GoError) -> Option<u16> {
 }
 
 /// Code, whose fault, what came, and what else it may be.
-#[expect(clippy::type_complexity, reason = "four parts of one sentence, used once")]
 fn meaning(error: &GoError) -> Option<(Code, Fault, String, &'static [&'static str])> {
     const FILTER: &[&str] = &["a filter's page with that status"];
     const PROXY: &[&str] = &["a proxy or load balancer in front of the service"];
@@ -76,9 +75,12 @@ fn meaning(error: &GoError) -> Option<(Code, Fault, String, &'static [&'static s
         GoErrorKind::GoAway { code, .. } if code != "NO_ERROR" => {
             (Code::HttpStreamError, Fault::Upstream, format!("with GOAWAY {code}"), PROXY)
         }
-        GoErrorKind::InvalidProxyResponse { detail } => {
-            (Code::HttpUnexpectedContent, Fault::Unknown, format!("what is not the module proxy's protocol ({detail})"), PAGE)
-        }
+        GoErrorKind::InvalidProxyResponse { detail } => (
+            Code::HttpUnexpectedContent,
+            Fault::Unknown,
+            format!("what is not the module proxy's protocol ({detail})"),
+            PAGE,
+        ),
         // Of a body: before the headers go says EOF or names the failure of the connection.
         GoErrorKind::UnexpectedEof if error.text.contains("read \"http") => {
             (Code::HttpTruncatedBody, Fault::Unknown, "with less than it promised".to_owned(), PATH)
