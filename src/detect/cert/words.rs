@@ -165,7 +165,7 @@ fn is_private(reference: &Reference, address: IpAddr) -> bool {
 }
 
 /// The settings that leave go without roots, as far as their values tell: SSL_CERT_FILE replaces the list of files, and
-/// SSL_CERT_DIR that of folders (Go: src/crypto/x509/root_unix.go).
+/// SSL_CERT_DIR that of folders (Go: `src/crypto/x509/root_unix.go`).
 fn nowhere(case: &Case) -> Vec<(&'static str, String)> {
     let Some(env) = &case.go.env else { return Vec::new() };
     let is_nowhere = |value: &str| {
