@@ -6,15 +6,13 @@ use page::{Ink, Page};
 
 pub use page::Style;
 
-use super::json::{Evidence, Finding, Outcome, Report, Severity, Subject, Value, Who, Why};
+use super::json::{Finding, Outcome, Report, Severity, Subject, Value, Who, Why};
 use super::words;
 
 /// Findings beside the cause that are named before the rest is only counted.
 const OTHERS: usize = 12;
 /// Pieces of evidence that are shown of the cause.
 const PROOF: usize = 10;
-/// Frames named of those that say the same.
-const ALIKE: usize = 8;
 
 /// The report as plain text.
 #[must_use]
@@ -100,39 +98,16 @@ fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
     }
 }
 
-/// The evidence, what says the same in other packets folded into one line. The line of go's output stands above already.
 fn proofs(page: &mut Page, cause: &Finding, report: &Report) {
-    let shape = |item: &Evidence| item.note.replace(|c: char| c.is_ascii_digit(), "");
-    let mut groups: Vec<(&Evidence, String, Vec<&Evidence>)> = Vec::new();
-    for item in &cause.evidence {
-        if item.log.is_some() && Some(&item.note) == cause.go_error.as_ref() {
-            continue;
-        }
-        let known = groups.iter_mut().find(|(first, note, _)| {
-            first.role == item.role && *note == shape(item) && first.frame.is_some() == item.frame.is_some()
-        });
-        match known {
-            Some((_, _, rest)) => rest.push(item),
-            None => groups.push((item, shape(item), Vec::new())),
-        }
-    }
+    let mut groups = words::folded(cause);
     // The most telling come first, and are shown in the order in which they happened.
     let all = groups.len();
     groups.truncate(PROOF);
-    groups.sort_by_key(|(first, ..)| (first.frame.is_none(), first.file, first.frame));
-    for (first, _, rest) in &groups {
+    groups.sort_by_key(|(first, _)| (first.frame.is_none(), first.file, first.frame));
+    for (first, alike) in &groups {
         let role = first.role.replace('_', " ");
-        let mut text = if first.note.is_empty() { role } else { format!("{role}: {}", first.note) };
-        let mut frames: Vec<String> =
-            rest.iter().filter_map(|item| item.frame).map(|frame| frame.to_string()).collect();
-        if let Some(more) = frames.len().checked_sub(ALIKE).filter(|more| *more > 0) {
-            frames.truncate(ALIKE);
-            frames.push(format!("{more} more"));
-        }
-        if !frames.is_empty() {
-            text = format!("{text} (also frame {})", frames.join(", "));
-        }
-        page.item(&format!("  {}  ", words::pointer(first, report)), Ink::Faint, &text);
+        let text = if first.note.is_empty() { role } else { format!("{role}: {}", first.note) };
+        page.item(&format!("  {}  ", words::pointer(first, report)), Ink::Faint, &format!("{text}{alike}"));
     }
     more(page, all, PROOF);
 }
@@ -248,8 +223,7 @@ mod tests {
     #[test]
     fn a_blocked_run_reads_from_the_verdict_down() {
         let expected = "\
-BLOCKED: Somebody on the path interferes with proxy.golang.org: the connection is reset on the path
-         because of the name in the TLS hello.
+BLOCKED: Somebody on the path resets TLS connections to proxy.golang.org because of the server name.
 Who can act: whoever runs the network, or a network on the way
 Cause: tls.sni_reset (critical, strong) at proxy.golang.org (142.250.74.113, port 443)
        The connection was reset 4.1 ms after the TLS hello, sooner than the server can answer (34.0
