@@ -78,7 +78,7 @@ fn damage_frames(frames: &mut [Captured], dice: &mut Dice, kind: u32) {
             _ => {
                 frame.time = Timestamp::from_nanos(
                     [i64::MIN, i64::MAX, 0, -1, frame.time.nanos() ^ (1 << dice.below(63))][dice.below(5)],
-                )
+                );
             }
         }
         if frame.bytes.is_empty() {
