@@ -158,7 +158,7 @@ fn a_recording_without_a_packet_is_readable() {
     assert_eq!(analyze(&path).0, Some(3), "no traffic");
 }
 
-/// 512 MiB of zeros behind a header are packets without content, or one of an absurd length.
+/// 16 MiB of zeros in a few kilobytes, behind a header, are packets without content, or one of an absurd length.
 #[test]
 fn a_decompression_bomb_ends() {
     let folder = tempfile::tempdir().unwrap();
