@@ -78,7 +78,7 @@ fn damage_frames(frames: &mut [Captured], dice: &mut Dice, kind: u32) {
             _ => {
                 frame.time = Timestamp::from_nanos(
                     [i64::MIN, i64::MAX, 0, -1, frame.time.nanos() ^ (1 << dice.below(63))][dice.below(5)],
-                )
+                );
             }
         }
         if frame.bytes.is_empty() {
@@ -158,7 +158,7 @@ fn a_recording_without_a_packet_is_readable() {
     assert_eq!(analyze(&path).0, Some(3), "no traffic");
 }
 
-/// 512 MiB of zeros behind a header are packets without content, or one of an absurd length.
+/// 16 MiB of zeros in a few kilobytes, behind a header, are packets without content, or one of an absurd length.
 #[test]
 fn a_decompression_bomb_ends() {
     let folder = tempfile::tempdir().unwrap();
