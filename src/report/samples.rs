@@ -77,12 +77,12 @@ fn failed() -> Circumstances {
 
 pub(crate) fn diagnosis() -> Diagnosis {
     let echo = Finding::new(
-        Code::TlsResidualBlock,
+        Code::TlsAlertInjected,
         Fault::Interference,
         Confidence::Moderate,
         subject("proxy.golang.org", "142.250.74.113"),
         Evidence::segment("syn", at(60, 2_000), FlowId(4), ""),
-        "Three more connections to the address got no answer.",
+        "A reply in the name of the same address was forged.",
     );
     let chain = Finding::new(
         Code::CertMisorderedChain,

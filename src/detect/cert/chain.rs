@@ -18,6 +18,13 @@ pub(super) fn assess(case: &Case, reference: &Reference, shown: &Shown<'_>, all:
         .or_else(|| no_trust_store(case, shown, all));
     let mut found: Vec<Finding> = finding.into_iter().collect();
     found.extend(untidy(shown));
+    // A chain that merely ends at a root unknown here, in a recording that does not show what the client made of it, is
+    // no ground to accuse anybody.
+    let judged =
+        shown.accepted() || shown.rejected() || case.go.errors().iter().any(|error| error.kind.is_certificate());
+    if !judged && private_end(shown).is_some() && !matches!(shown.judgement.path, Path::SelfSignedLeaf) {
+        found.retain(|finding| finding.confidence() >= Confidence::Strong);
+    }
     // What the client took all the same hinders nobody today.
     if shown.accepted() && !shown.rejected() {
         for finding in &mut found {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::lying::{leads_nowhere, with_address};
 use super::view::{Identity, Names, identity, network};
+use crate::detect::attempt::segment_at;
 use crate::detect::subject::{address_is_honest, is_proxy};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::observation::{Case, Connection, Relevance};
@@ -21,11 +22,22 @@ fn direct(case: &Case) -> impl Iterator<Item = (String, &Connection)> {
     case.connections
         .iter()
         .filter(|connection| connection.relevance == Relevance::Go && !is_proxy(case, connection))
+        .filter(|connection| speaks_tls_at_once(case, connection))
         .filter_map(|connection| {
             let server_name =
                 case.handshakes_in(connection.flow).find_map(|handshake| handshake.server_name.seen().cloned());
             Some((server_name.or_else(|| case.go.host_of(connection.server))?, connection))
         })
+}
+
+/// Whether the hello, if there is one, is the first thing said: behind a request to a proxy, seen or not, the address is
+/// the proxy's.
+fn speaks_tls_at_once(case: &Case, connection: &Connection) -> bool {
+    case.handshakes_in(connection.flow).filter_map(|handshake| handshake.hello.as_ref()).all(|hello| {
+        let first = segment_at(connection, hello.started);
+        let begins = connection.initial_seq.to_server.map(|initial| initial.wrapping_add(1));
+        first.is_some_and(|first| Some(first.seq) == begins)
+    })
 }
 
 /// Connections for a name whose lookup would have been seen and was not, to an address that is not the name's.
@@ -46,7 +58,8 @@ fn hosts_file(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Find
     }
     for (host, address, port, evidence) in suspects {
         let proxied = case.go.proxies().iter().any(|(proxy, proxy_port)| {
-            *proxy_port == port && (*proxy == host || proxy.parse::<IpAddr>().is_ok_and(|known| known == address))
+            // A proxy's name that was not looked up in the recording may have any address.
+            *proxy_port == port && proxy.parse::<IpAddr>().map_or(true, |known| known == address)
         });
         if host.parse::<IpAddr>().is_ok() || names.find(&host).is_some() || proxied || case.go.is_proxy_host(&host) {
             continue;

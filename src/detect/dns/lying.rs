@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::view::{Identity, Name, identity, network};
 use crate::detect::subject::address_is_honest;
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity, Subject};
-use crate::observation::{Answer, Case, Lookup, Opening};
+use crate::observation::{Answer, Case, Lookup, Opening, Outcome};
 use crate::reference::{Reference, Special};
 use crate::types::Moment;
 
@@ -114,7 +114,9 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
         || portal.is_some()
         || (contradicts_reference
             && honest != Some(true)
-            && (matches!(identity, Identity::Contradicted { .. }) || honest == Some(false)))
+            && (matches!(identity, Identity::Contradicted { .. })
+                // An address that no list knows and that works is nobody's lie: something must have gone wrong there.
+                || (honest == Some(false) && (dead || went_wrong(case, name.name, address)))))
         || (honest == Some(false)
             && (matches!(identity, Identity::Contradicted { .. }) || shared.len() + 1 >= UNRELATED));
     if honest == Some(true) || !convicting {
@@ -148,6 +150,25 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
             )
             .with_reference("RFC 8499 §6"),
     )
+}
+
+/// Whether go complained about the name, or no handshake for it at that address got an answer.
+fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
+    let mut tried = case
+        .handshakes
+        .iter()
+        .filter(|handshake| handshake.server_name.seen().is_some_and(|server_name| server_name == name))
+        .filter(|handshake| case.connection(handshake.flow).is_some_and(|connection| connection.server.ip() == address))
+        .peekable();
+    case.go.error_about(Some(name), None).is_some()
+        || (tried.peek().is_some()
+            && tried.all(|handshake| {
+                handshake.server_hello.is_none()
+                    && matches!(
+                        handshake.outcome,
+                        Outcome::Reset | Outcome::Closed | Outcome::Alert | Outcome::Unanswered
+                    )
+            }))
 }
 
 pub(super) fn with_address(mut subject: Subject, address: IpAddr) -> Subject {
