@@ -22,36 +22,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Cases that cannot pass yet, and why. One that passes must be taken out.
-const UNREACHED: [(&str, &str); 28] = [
-    ("artifact/go-sum-mismatch", "artifacts are not judged yet"),
-    ("artifact/sumdb-mismatch-keys", "TLS is not decrypted yet"),
-    ("artifact/sumdb-reset", "artifacts are not judged yet"),
-    ("artifact/sumdb-unavailable-keys", "TLS is not decrypted yet"),
-    ("artifact/sumdb-untrusted-keys", "TLS is not decrypted yet"),
-    ("cert/missing-intermediate-tls13", "its detector does not tell it apart yet"),
-    ("cert/missing-intermediate-tls13-keys", "TLS is not decrypted yet"),
-    ("dns/forged-answer-late", "its detector does not tell it apart yet"),
-    ("dns/forged-nxdomain-race", "its detector does not tell it apart yet"),
-    ("dns/local-override", "its detector does not tell it apart yet"),
-    ("http/block-page", "no detector of answers over HTTP yet"),
-    ("http/captive-portal", "no detector of answers over HTTP yet"),
-    ("http/forbidden", "no detector of answers over HTTP yet"),
-    ("http/forbidden-h2-keys", "TLS is not decrypted yet"),
-    ("http/not-found", "no detector of answers over HTTP yet"),
-    ("http/rate-limited", "no detector of answers over HTTP yet"),
-    ("http/server-error-h2-keys", "TLS is not decrypted yet"),
-    ("http/stream-error-keys", "TLS is not decrypted yet"),
-    ("http/truncated-zip", "no detector of answers over HTTP yet"),
-    ("http/unexpected-content", "no detector of answers over HTTP yet"),
-    ("net/blocked-locally", "its detector does not tell it apart yet"),
-    ("net/ipv6-broken", "its detector does not tell it apart yet"),
-    ("proxy/refused", "its detector does not tell it apart yet"),
-    ("tcp/refusal-injected", "its detector does not tell it apart yet"),
-    ("tcp/refused-by-host", "its detector does not tell it apart yet"),
-    ("tls/not-tls", "its detector does not tell it apart yet"),
-    ("tls/residual-block", "its detector does not tell it apart yet"),
-    ("tls/silent-server", "its detector does not tell it apart yet"),
-];
+const UNREACHED: &[(&str, &str)] = &[("cert/missing-intermediate-tls13-keys", "TLS is not decrypted yet")];
 
 #[derive(Deserialize)]
 struct Expectation {

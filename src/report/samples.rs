@@ -77,7 +77,7 @@ fn failed() -> Circumstances {
 
 pub(crate) fn diagnosis() -> Diagnosis {
     let echo = Finding::new(
-        Code::TlsAlertInjected,
+        Code::TlsSniClosed,
         Fault::Interference,
         Confidence::Moderate,
         subject("proxy.golang.org", "142.250.74.113"),

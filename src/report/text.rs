@@ -248,8 +248,8 @@ What to do
   2. Ask whoever runs the network to let the name pass.
 
 Follows from it
-  tls.alert_injected (high, moderate) proxy.golang.org (142.250.74.113, port 443): A reply in the
-      name of the same address was forged. [frame 60 (+2.000 s)]
+  tls.sni_closed (high, moderate) proxy.golang.org (142.250.74.113, port 443): A reply in the name
+      of the same address was forged. [frame 60 (+2.000 s)]
 
 Also found
   cert.misordered_chain (low, proven) goproxy.io (43.152.12.7, port 443): The intermediate stands

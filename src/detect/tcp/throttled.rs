@@ -128,6 +128,7 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
 }
 
 /// Bytes, and the seconds that they took.
+#[derive(Clone, Copy)]
 struct Flowing(f64, f64);
 
 impl Flowing {

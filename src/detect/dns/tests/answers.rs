@@ -144,9 +144,7 @@ fn an_address_with_another_certificate_is_hijacked() {
     let (a, aaaa) = ask(&mut scene, NAME);
     scene.answer(&a, &[FOREIGN]);
     scene.answer(&aaaa, &[]);
-    let codes = |scene: &Scene| {
-        assess(scene).found.iter().map(|found| found.code).collect::<Vec<_>>()
-    };
+    let codes = |scene: &Scene| assess(scene).found.iter().map(|found| found.code).collect::<Vec<_>>();
     assert_eq!(codes(&scene), [Code::DnsUnexpectedRange], "another address alone is no lie");
     scene.log(&format!("go: m@v1.0.0: Get \"https://{NAME}/m/@v/v1.0.0.info\": tls: failed to verify certificate: x509: certificate is valid for www.example.net, not {NAME}\n"));
     let found = finding(&scene, Code::DnsHijackedAnswer);
