@@ -134,8 +134,11 @@ fn hello_segments(handshake: &Handshake, connection: &Connection) -> Vec<Segment
 fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate {
     let Some(hello) = handshake.hello.as_ref() else { return Fate::Unseen };
     let segments = hello_segments(handshake, connection);
-    let Some(first) = segments.first().copied() else { return Fate::Unseen };
     let Some(initial) = connection.initial_seq.to_server else { return Fate::Unseen };
+    // The first by number: recorders swap packets.
+    let Some(first) = segments.iter().min_by_key(|segment| segment.seq.wrapping_sub(initial)).copied() else {
+        return Fate::Unseen;
+    };
     let repeated = segments.iter().filter(|segment| segment.seq == first.seq).count() > REPETITIONS
         || connection.retransmissions.to_server as usize >= REPETITIONS;
     let waited = connection.last.time.since(hello.at.time) >= PATIENCE
