@@ -13,8 +13,8 @@ use crate::observe::certificates::CertificatePool;
 use crate::observe::connection::{connection, is_one_sided, unseen};
 use crate::observe::conversation::{Conversation, Heading, Sinks, settle_outcome};
 use crate::observe::dns::Lookups;
-pub use crate::protocol::tls::KeyLog;
 use crate::packet::{Decoder, Icmp, Packet, Tcp, Transport, Udp};
+pub use crate::protocol::tls::KeyLog;
 use crate::reference::Reference;
 use crate::scope::Scope;
 use crate::source::{Frame, Record};
@@ -164,11 +164,7 @@ impl<'r> Analyzer<'r> {
                 // The borrow of the decoder's packet ends before the flow's own work begins.
                 segment(
                     &mut self.tracker,
-                    &mut Sinks {
-                        certificates: &mut self.certificates,
-                        lookups: &mut self.lookups,
-                        keys: &self.keys,
-                    },
+                    &mut Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups, keys: &self.keys },
                     &mut self.health,
                     at,
                     &ip,
@@ -219,7 +215,15 @@ impl<'r> Analyzer<'r> {
             for piece in &pieces {
                 flow.state.piece(&heading, piece, &mut sinks);
             }
-            flow.state.closed(direction, last);
+        }
+        // Only who closes first cuts something short; a client that leaves does not want the rest.
+        let fins = (&flow.streams.to_server.fin, &flow.streams.to_client.fin);
+        let fins = (fins.0.map(|(_, at)| at), fins.1.map(|(_, at)| at));
+        if let Some(at) = fins.1.filter(|at| fins.0.is_none_or(|client| *at <= client)) {
+            flow.state.closed(Direction::ToClient, at);
+        }
+        if let Some(at) = fins.0 {
+            flow.state.closed(Direction::ToServer, at);
         }
         self.note_limits(&flow);
         let veils = (unseen(&flow, Direction::ToServer), unseen(&flow, Direction::ToClient));

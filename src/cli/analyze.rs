@@ -48,6 +48,12 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     refuse_unbuilt(args)?;
     let overrides = overrides(&args.report)?;
     let examined = examine(&args.files, &args.facts, args.report.observations)?;
+    let wrong = examined.case.health.wrong_secrets;
+    if wrong > 0 && !args.report.quiet {
+        output::remark(&format!(
+            "goprobe: the key log's secrets do not open {wrong} of the TLS connections they are for"
+        ));
+    }
     let (data, exit) = present(&examined, &overrides, &args.report, started)?;
     output::deliver(&data, args.report.output.as_deref())?;
     Ok(exit)
@@ -104,7 +110,11 @@ fn keys(inputs: &[source::Input], files: &[PathBuf]) -> anyhow::Result<KeyLog> {
         keys.add(secret.key_log);
     }
     for path in files {
+        let (bad, sessions) = (keys.bad_lines(), keys.sessions());
         keys.add(&std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+        if keys.sessions() == sessions && keys.bad_lines() > bad {
+            bail!("{} is no key log in NSS format: not one of its lines is a secret", path.display());
+        }
     }
     Ok(keys)
 }

@@ -149,14 +149,14 @@ impl Conversation {
         let progress = match &mut self.reader {
             Reader::Tls(session) => {
                 session.data(direction, at, bytes, sinks.keys, sinks.certificates);
-                let setting =
-                    h1::Setting { flow: heading.flow, server: heading.server, secure: true, digest: true };
+                let setting = h1::Setting { flow: heading.flow, server: heading.server, secure: true, digest: true };
                 for plain in session.take_plain() {
                     match plain {
                         Plain::Data(direction, at, bytes) => {
                             self.inner.data(setting, session.alpn(), direction, at, &bytes);
                         }
                         Plain::Gap(direction, at, length) => self.inner.gap(direction, at, length),
+                        Plain::End(direction, at) => self.inner.closed(direction, at),
                     }
                 }
                 if session.is_over() {

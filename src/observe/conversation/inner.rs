@@ -5,9 +5,17 @@ use crate::protocol::Progress;
 use crate::protocol::http::{h1, h2};
 use crate::types::{Direction, Moment};
 
+/// What is said inside TLS.
+#[derive(Default)]
+pub(super) struct Inner {
+    reader: Reader,
+    /// The client has left: what the server does not say any more cuts nothing short.
+    client_left: bool,
+}
+
 /// The reader of decrypted bytes.
 #[derive(Default)]
-pub(super) enum Inner {
+enum Reader {
     /// Nothing was read yet.
     #[default]
     Fresh,
@@ -26,52 +34,57 @@ impl Inner {
         at: Moment,
         bytes: &[u8],
     ) {
-        if matches!(self, Self::Fresh) {
+        if matches!(self.reader, Reader::Fresh) {
             let to_server = direction == Direction::ToServer;
-            *self = if alpn == Some("h2") || (to_server && bytes.len() >= 3 && h2::starts_preface(bytes)) {
-                Self::Http2(Box::new(h2::Session::new(setting)))
+            self.reader = if alpn == Some("h2") || (to_server && bytes.len() >= 3 && h2::starts_preface(bytes)) {
+                Reader::Http2(Box::new(h2::Session::new(setting)))
             } else if (to_server && h1::looks_like_request(bytes)) || (!to_server && h1::looks_like_response(bytes)) {
-                Self::Http1(Box::new(h1::Session::new(setting)))
+                Reader::Http1(Box::new(h1::Session::new(setting)))
             } else {
-                Self::Unknown
+                Reader::Unknown
             };
         }
-        match self {
-            Self::Http2(session) => session.data(direction, at, bytes),
-            Self::Http1(session) => match session.data(direction, at, bytes) {
+        match &mut self.reader {
+            Reader::Http2(session) => session.data(direction, at, bytes),
+            Reader::Http1(session) => match session.data(direction, at, bytes) {
                 Progress::Continues => {}
                 // A tunnel inside of TLS is not followed.
                 Progress::Tunnel { .. } | Progress::Foreign => {}
             },
-            Self::Fresh | Self::Unknown => {}
+            Reader::Fresh | Reader::Unknown => {}
         }
     }
 
     /// So many bytes are missing; `None` where their number is not known.
     pub(super) fn gap(&mut self, direction: Direction, at: Moment, length: Option<u64>) {
         let length = length.unwrap_or(u64::MAX);
-        match self {
-            Self::Http2(session) => session.gap(direction, length),
-            Self::Http1(session) => session.gap(direction, at, length),
+        match &mut self.reader {
+            Reader::Http2(session) => session.gap(direction, length),
+            Reader::Http1(session) => session.gap(direction, at, length),
             // What comes after a hole is the middle of something.
-            Self::Fresh => *self = Self::Unknown,
-            Self::Unknown => {}
+            Reader::Fresh => self.reader = Reader::Unknown,
+            Reader::Unknown => {}
         }
     }
 
+    /// The sender of that direction ends it, by a `close_notify` or by closing the connection.
     pub(super) fn closed(&mut self, direction: Direction, at: Moment) {
-        match self {
-            Self::Http2(session) => session.closed(direction),
-            Self::Http1(session) => session.closed(direction, at),
-            Self::Fresh | Self::Unknown => {}
+        if direction == Direction::ToClient && self.client_left {
+            return;
+        }
+        self.client_left |= direction == Direction::ToServer;
+        match &mut self.reader {
+            Reader::Http2(session) => session.closed(direction),
+            Reader::Http1(session) => session.closed(direction, at),
+            Reader::Fresh | Reader::Unknown => {}
         }
     }
 
     pub(super) fn finish(self) -> Vec<Exchange> {
-        match self {
-            Self::Http2(session) => session.finish(),
-            Self::Http1(session) => session.finish(),
-            Self::Fresh | Self::Unknown => Vec::new(),
+        match self.reader {
+            Reader::Http2(session) => session.finish(),
+            Reader::Http1(session) => session.finish(),
+            Reader::Fresh | Reader::Unknown => Vec::new(),
         }
     }
 }

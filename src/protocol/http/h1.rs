@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 
 use ring::digest;
 
-pub(crate) use self::head::{ResponseHead, looks_like_request, looks_like_response, parse_response_head};
 pub(super) use self::head::{MAX_VALUE, kept, url};
+pub(crate) use self::head::{ResponseHead, looks_like_request, looks_like_response, parse_response_head};
 
 use self::body::{Fed, Framing};
 use self::head::{MAX_HEAD, parse_request_head};
@@ -267,7 +267,11 @@ impl Session {
         let began = self.requests.began.unwrap_or(at);
         self.requests.stop();
         if self.exchanges.len() < MAX_EXCHANGES {
-            self.exchanges.push(Exchange { request: Some(began), error: Some(error), ..self.setting.exchange(HttpProtocol::Http1) });
+            self.exchanges.push(Exchange {
+                request: Some(began),
+                error: Some(error),
+                ..self.setting.exchange(HttpProtocol::Http1)
+            });
         }
     }
 

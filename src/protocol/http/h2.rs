@@ -46,8 +46,10 @@ struct Stream {
     digest: Option<digest::Context>,
     /// Nothing of the answer's body is missing.
     whole: bool,
-    /// It ended, or was given up.
+    /// It ended.
     over: bool,
+    /// The client does not want the rest of it. The server may not know yet, and what it sends is read.
+    cancelled: bool,
 }
 
 struct Side {
@@ -124,7 +126,7 @@ impl Session {
         if direction == Direction::ToServer || self.sides.to_client.frames.is_stopped() {
             return;
         }
-        for stream in self.streams.values_mut().filter(|stream| !stream.over) {
+        for stream in self.streams.values_mut().filter(|stream| !stream.over && !stream.cancelled) {
             stream.over = true;
             if let Some(exchange) = self.exchanges.get_mut(stream.index).filter(|exchange| exchange.error.is_none()) {
                 let error = if exchange.response.is_none() { "EOF" } else { "unexpected EOF" };
@@ -184,7 +186,7 @@ impl Session {
 
     /// The stream of that number, begun where it is new. Servers' own streams (even numbers) are left out.
     fn open(&mut self, id: u32) -> Option<(&mut Stream, &mut Exchange)> {
-        if id % 2 == 0 {
+        if id.is_multiple_of(2) {
             return None;
         }
         if !self.streams.contains_key(&id) {
@@ -192,7 +194,8 @@ impl Session {
                 return None;
             }
             let digest = self.setting.digest.then(|| digest::Context::new(&digest::SHA256));
-            self.streams.insert(id, Stream { index: self.exchanges.len(), digest, whole: true, over: false });
+            self.streams
+                .insert(id, Stream { index: self.exchanges.len(), digest, whole: true, over: false, cancelled: false });
             self.exchanges.push(self.setting.exchange(HttpProtocol::Http2));
         }
         self.stream(id)
@@ -226,8 +229,7 @@ impl Session {
             exchange.response = Some(at);
             exchange.status = status;
             if let Some(fields) = fields {
-                let headers: Vec<_> =
-                    fields.all.iter().map(|(name, value)| httparse::Header { name, value }).collect();
+                let headers: Vec<_> = fields.all.iter().map(|(name, value)| httparse::Header { name, value }).collect();
                 exchange.headers = h1::kept(&headers);
             }
             if exchange.method == "HEAD" || matches!(status, Some(204 | 304)) {
@@ -258,10 +260,15 @@ impl Session {
 
     fn reset(&mut self, direction: Direction, id: u32, at: Moment, code: u32) {
         let Some((stream, exchange)) = self.stream(id).filter(|(stream, _)| !stream.over) else { return };
+        if direction == Direction::ToServer && matches!(code, NO_ERROR | CANCEL) {
+            stream.cancelled = true; // its right, and no error
+            return;
+        }
         stream.over = true;
+        if stream.cancelled {
+            return;
+        }
         exchange.error = match direction {
-            // It does not want the rest: its right, and no error.
-            Direction::ToServer if matches!(code, NO_ERROR | CANCEL) => return,
             Direction::ToServer => Some(format!("stream error: {}; sent by client", error_name(code))),
             Direction::ToClient => {
                 exchange.response.get_or_insert(at);
@@ -272,7 +279,10 @@ impl Session {
 
     /// The server ends the connection: streams beyond the last one were not served, and with an error none goes on.
     fn go_away(&mut self, last: u32, code: u32) {
-        for (_, stream) in self.streams.iter_mut().filter(|(id, stream)| !stream.over && (**id > last || code != NO_ERROR)) {
+        for (id, stream) in &mut self.streams {
+            if stream.over || stream.cancelled || (*id <= last && code == NO_ERROR) {
+                continue;
+            }
             stream.over = true;
             if let Some(exchange) = self.exchanges.get_mut(stream.index) {
                 exchange.error = Some(format!("GOAWAY: {}; received from server", error_name(code)));

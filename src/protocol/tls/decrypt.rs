@@ -38,6 +38,8 @@ pub(super) struct Opener {
     next: Option<Epoch>,
     /// Records are missing, or of a kind that there are no keys for.
     loose: bool,
+    /// From the first record on there should have been a key for each.
+    exact: bool,
     failures: u32,
     opened: u64,
     scratch: Vec<u8>,
@@ -64,13 +66,13 @@ impl Opener {
             return None;
         }
         let loose = present.is_none();
-        Some(Self { suite, present, next, loose, failures: 0, opened: 0, scratch: Vec::new() })
+        Some(Self { suite, present, next, loose, exact: !loose, failures: 0, opened: 0, scratch: Vec::new() })
     }
 
     /// An opener for TLS 1.2.
     pub(super) fn tls12(suite: Suite, keys: RecordKey) -> Self {
         let present = Some(Epoch { secret: Vec::new(), keys, seq: 0 });
-        Self { suite, present, next: None, loose: false, failures: 0, opened: 0, scratch: Vec::new() }
+        Self { suite, present, next: None, loose: false, exact: true, failures: 0, opened: 0, scratch: Vec::new() }
     }
 
     /// The suite's records carry so many bytes beside their content, padding aside.
@@ -86,7 +88,12 @@ impl Opener {
 
     /// Some records will not come: the next one's number is not known.
     pub(super) const fn records_missing(&mut self) {
-        self.loose = true;
+        (self.loose, self.exact) = (true, false);
+    }
+
+    /// It has opened nothing of what it should have opened: the keys are of another session.
+    pub(super) const fn is_wrong(&self) -> bool {
+        self.opened == 0 && (self.gave_up() || (self.exact && self.failures > 0))
     }
 
     /// It opened something.
@@ -278,7 +285,7 @@ mod tests {
         for seq in 0..u64::from(GIVE_UP) {
             assert!(opener.open(23, &sealed(&SECRET, seq, 23, b"a", 0)).is_none());
         }
-        assert!(opener.gave_up() && !opener.works());
+        assert!(opener.gave_up() && opener.is_wrong());
     }
 
     #[test]
@@ -292,7 +299,8 @@ mod tests {
                 client
             };
             for length in 0..30 {
-                let mut opener = Opener { suite, ..Opener::tls12(suite, RecordKey { key: keys.key.clone(), iv: keys.iv }) };
+                let mut opener =
+                    Opener { suite, ..Opener::tls12(suite, RecordKey { key: keys.key.clone(), iv: keys.iv }) };
                 assert!(opener.open(23, &vec![0; length]).is_none());
             }
         }

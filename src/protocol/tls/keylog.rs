@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn bad_lines_are_counted() {
         let mut log = KeyLog::default();
-        for bad in ["CLIENT_RANDOM", "CLIENT_RANDOM abc def", "\u{0}\u{1}", "hello, world 12 34", "CLIENT_RANDOM 0g 11"] {
+        for bad in ["CLIENT_RANDOM", "CLIENT_RANDOM abc def", "\u{0}\u{1}", "hello, world 12 34", "CLIENT_RANDOM 0g 11"]
+        {
             log.add(bad.as_bytes());
         }
         log.add(line("CLIENT_RANDOM", "ab", "0102030405060708").as_bytes());

@@ -70,7 +70,10 @@ impl Records {
 
     /// From now on application data is wanted, or it is not.
     pub(super) fn keep(&mut self, keep: bool) {
-        if self.keep && !keep && let Header::Of { kind: APPLICATION_DATA, length } = header(&self.pending) {
+        if self.keep
+            && !keep
+            && let Header::Of { kind: APPLICATION_DATA, length } = header(&self.pending)
+        {
             self.skipping = (usize::from(length) + 5).saturating_sub(self.pending.len());
             self.pending.clear();
         }

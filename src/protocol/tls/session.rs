@@ -269,7 +269,7 @@ impl Session {
                 match direction {
                     Direction::ToServer => self.client_record(at, record.length),
                     Direction::ToClient => {
-                        self.server_encrypted_records = self.server_encrypted_records.saturating_add(1)
+                        self.server_encrypted_records = self.server_encrypted_records.saturating_add(1);
                     }
                 }
             }

@@ -151,7 +151,13 @@ pub(super) fn parse_request_head(bytes: &[u8], secure: bool, server: SocketAddr)
 }
 
 /// The absolute URL of a request (RFC 9112 §3.3), without user information.
-pub(in super::super) fn url(method: &str, target: &str, host: Option<&[u8]>, secure: bool, server: SocketAddr) -> String {
+pub(in super::super) fn url(
+    method: &str,
+    target: &str,
+    host: Option<&[u8]>,
+    secure: bool,
+    server: SocketAddr,
+) -> String {
     let target = text(target.as_bytes(), MAX_URL);
     if method == "CONNECT" {
         return without_userinfo(&target).to_owned();

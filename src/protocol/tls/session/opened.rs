@@ -13,6 +13,8 @@ use crate::types::{Direction, Moment};
 const ENCRYPTED_EXTENSIONS: u8 = 8;
 const FINISHED: u8 = 20;
 const KEY_UPDATE: u8 = 24;
+/// The alert that ends a direction.
+const CLOSE_NOTIFY: u8 = 0;
 /// The extension that names the application protocol (RFC 7301).
 const ALPN: u16 = 16;
 
@@ -27,6 +29,8 @@ pub(crate) enum Plain {
     Data(Direction, Moment, Vec<u8>),
     /// So many bytes are missing; `None` where their number is not known.
     Gap(Direction, Moment, Option<u64>),
+    /// The sender has said all that it will say (`close_notify`, RFC 8446 §6.1).
+    End(Direction, Moment),
 }
 
 /// The protected records of one side.
@@ -90,8 +94,8 @@ impl Session {
 
     /// There are secrets for this session, and they open nothing of it though records came.
     pub(crate) fn has_wrong_secrets(&self) -> bool {
-        let wrong = |protected: &Protected| protected.gave_up() && !protected.works();
-        wrong(&self.sides.to_server.protected) || wrong(&self.sides.to_client.protected)
+        let wrong = |protected: &Protected| protected.opener.as_ref().is_some_and(Opener::is_wrong);
+        !self.is_decrypted() && (wrong(&self.sides.to_server.protected) || wrong(&self.sides.to_client.protected))
     }
 
     pub(super) fn is_decrypted(&self) -> bool {
@@ -233,10 +237,16 @@ impl Session {
                 self.sides.of_mut(direction).messages = messages;
             }
             ALERT => {
-                // Once the server has answered, alerts are about the connection and not about the handshake.
-                let handshake = !(self.sides.to_server.protected.finished && self.sides.to_client.protected.spoke);
+                // Once the server has answered, alerts are about the connection and not about the handshake; and a
+                // handshake that is finished is closed in the usual way (RFC 8446 §6.1: close_notify, user_canceled).
+                if matches!(*opened.content, [_, CLOSE_NOTIFY]) {
+                    self.secret.plain.push(Plain::End(direction, at));
+                }
+                let client_finished = self.sides.to_server.protected.finished;
+                let over = client_finished && self.sides.to_client.protected.spoke;
                 if let [level, description] = *opened.content
-                    && handshake
+                    && !over
+                    && !(client_finished && matches!(description, 0 | 90))
                     && self.alerts.len() < 8
                 {
                     let content = Some(AlertContent { level, description });
@@ -336,3 +346,6 @@ fn vector24(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let [a, b, c] = *length else { return None };
     rest.split_at_checked(usize::try_from(u32::from_be_bytes([0, a, b, c])).ok()?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
-use crate::protocol::tls::testing::{AT, go_hello};
 use super::*;
+use crate::protocol::tls::testing::{AT, go_hello};
 
 #[derive(Default)]
 struct Sink(Vec<Vec<u8>>);
@@ -30,10 +30,8 @@ fn server_hello(version: u16) -> Vec<u8> {
 }
 
 fn certificates(list: &[&[u8]]) -> Vec<u8> {
-    let entries: Vec<u8> = list
-        .iter()
-        .flat_map(|der| [&u32::try_from(der.len()).unwrap().to_be_bytes()[1..], *der].concat())
-        .collect();
+    let entries: Vec<u8> =
+        list.iter().flat_map(|der| [&u32::try_from(der.len()).unwrap().to_be_bytes()[1..], *der].concat()).collect();
     message(11, &[&u32::try_from(entries.len()).unwrap().to_be_bytes()[1..], &entries].concat())
 }
 
@@ -82,8 +80,7 @@ fn in_tls_1_3_a_first_record_of_nineteen_bytes_is_a_rejection_and_a_longer_one_i
     let flight = [server_hello(0x0304), record(20, &[1]), record(23, &[0; 900])].concat();
     for (length, outcome) in [(19, Outcome::RejectedByClient), (53, Outcome::Completed)] {
         let answer = [record(20, &[1]), record(23, &vec![0; length])].concat();
-        let (handshake, _) =
-            run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight), (ToServer, &answer)]);
+        let (handshake, _) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight), (ToServer, &answer)]);
         assert_eq!(handshake.outcome, outcome, "{length} bytes");
     }
 }
