@@ -40,8 +40,8 @@ const TELLING: [&str; 15] = [
 /// Parts of names of `x-…` headers that may carry secrets.
 const SECRET: [&str; 9] = ["token", "auth", "key", "secret", "session", "cookie", "csrf", "xsrf", "passw"];
 
-/// Request methods that are recognised at the beginning of a stream (RFC 9110 §9, RFC 5789, WebDAV, those of git
-/// hosts' APIs being among them).
+/// Request methods that are recognised at the beginning of a stream (RFC 9110 §9, RFC 5789, `WebDAV`, those of git
+/// hosts, too).
 const METHODS: [&[u8]; 14] = [
     b"GET ",
     b"HEAD ",
@@ -208,7 +208,7 @@ fn framing(headers: &[Header<'_>]) -> Option<Option<Framing>> {
             .filter(move |header| header.name.eq_ignore_ascii_case(name))
             .filter_map(|header| std::str::from_utf8(header.value).ok())
     };
-    if let Some(coding) = values("transfer-encoding").last() {
+    if let Some(coding) = values("transfer-encoding").next_back() {
         let last = coding.rsplit(',').next().unwrap_or_default().trim();
         return Some(Some(if last.eq_ignore_ascii_case("chunked") { Framing::chunked() } else { Framing::UntilClose }));
     }

@@ -71,7 +71,7 @@ fn server_hello() -> Vec<u8> {
     record(22, &message(2, &[&[3, 3][..], &[5; 32], &[0, 0x13, 1, 0, 0, 6, 0, 43, 0, 2, 3, 4]].concat()))
 }
 
-/// EncryptedExtensions with h2, and two certificates, the first with an extension.
+/// `EncryptedExtensions` with h2, and two certificates, the first with an extension.
 fn flight() -> Vec<u8> {
     let certificates = [&[0, 0, 0, 19, 0, 0, 4][..], b"leaf", &[0, 3, 9, 9, 9], &[0, 0, 2], b"ca", &[0, 0]].concat();
     let extensions = [0, 9, 0, 16, 0, 5, 0, 3, 2, b'h', b'2'];
