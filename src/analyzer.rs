@@ -14,6 +14,7 @@ use crate::observe::connection::{connection, is_one_sided, unseen};
 use crate::observe::conversation::{Conversation, Heading, Sinks, settle_outcome};
 use crate::observe::dns::Lookups;
 use crate::packet::{Decoder, Icmp, Packet, Tcp, Transport, Udp};
+pub use crate::protocol::tls::KeyLog;
 use crate::reference::Reference;
 use crate::scope::Scope;
 use crate::source::{Frame, Record};
@@ -53,6 +54,7 @@ pub struct Analyzer<'r> {
     recording: Recording,
     health: Health,
     others: usize,
+    keys: KeyLog,
 }
 
 impl<'r> Analyzer<'r> {
@@ -78,7 +80,15 @@ impl<'r> Analyzer<'r> {
             recording: Recording::default(),
             health: Health::default(),
             others: 0,
+            keys: KeyLog::default(),
         }
+    }
+
+    /// With secrets that open TLS. They must be given before the first frame.
+    #[must_use]
+    pub fn with_keys(mut self, keys: KeyLog) -> Self {
+        self.keys = keys;
+        self
     }
 
     /// Takes one record. Frames must come in the order of the recording.
@@ -154,7 +164,7 @@ impl<'r> Analyzer<'r> {
                 // The borrow of the decoder's packet ends before the flow's own work begins.
                 segment(
                     &mut self.tracker,
-                    &mut Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups },
+                    &mut Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups, keys: &self.keys },
                     &mut self.health,
                     at,
                     &ip,
@@ -203,11 +213,20 @@ impl<'r> Analyzer<'r> {
             let pieces = flow.streams.of_mut(direction).flush(last).into_vec();
             let ip = IpMark { ttl: 0, id: 0, dont_fragment: false };
             let heading = Heading { flow: id, client: flow.client, server: flow.server, direction, ip };
-            let mut sinks = Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups };
+            let mut sinks =
+                Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups, keys: &self.keys };
             for piece in &pieces {
                 flow.state.piece(&heading, piece, &mut sinks);
             }
-            flow.state.closed(direction, last);
+        }
+        // Only who closes first cuts something short; a client that leaves does not want the rest.
+        let fins = (&flow.streams.to_server.fin, &flow.streams.to_client.fin);
+        let fins = (fins.0.map(|(_, at)| at), fins.1.map(|(_, at)| at));
+        if let Some(at) = fins.1.filter(|at| fins.0.is_none_or(|client| *at <= client)) {
+            flow.state.closed(Direction::ToClient, at);
+        }
+        if let Some(at) = fins.0 {
+            flow.state.closed(Direction::ToServer, at);
         }
         self.note_limits(&flow);
         let veils = (unseen(&flow, Direction::ToServer), unseen(&flow, Direction::ToClient));
@@ -216,6 +235,7 @@ impl<'r> Analyzer<'r> {
             Direction::ToServer => veils.0,
             Direction::ToClient => veils.1,
         });
+        self.health.wrong_secrets += u64::from(heard.wrong_secrets);
         let mut handshake = heard.handshake;
         if let Some(handshake) = &mut handshake {
             settle_outcome(handshake, &connection);

@@ -134,6 +134,8 @@ pub struct Health {
     pub two_sided: u64,
     /// Connections and lookups that were counted but not kept, because there were too many.
     pub not_kept: u64,
+    /// TLS sessions that a key log has secrets of which open none of their records.
+    pub wrong_secrets: u64,
 }
 
 /// Whether something belongs to the go command.

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use super::args::{Analyze, Facts, Format, ReportOptions};
 use super::exit::Exit;
 use super::output;
-use crate::analyzer::{Analyzer, Options};
+use crate::analyzer::{Analyzer, KeyLog, Options};
 use crate::detect;
 use crate::diagnosis::{Circumstances, Level, Overrides, diagnose};
 use crate::finding::Assessment;
@@ -20,7 +20,7 @@ use crate::observation::{Case, Recording, Relevance};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
 use crate::report::{self, Context, Input, Observations, Report};
-use crate::source::{self, Reader};
+use crate::source::{self, Reader, Secrets};
 use crate::types::{Span, Timestamp};
 
 /// What was found out about a recording: all that the report is made of.
@@ -49,6 +49,12 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     refuse_unbuilt(args)?;
     let overrides = overrides(&args.report)?;
     let examined = examine(&args.files, &args.facts, args.report.observations)?;
+    let wrong = examined.case.health.wrong_secrets;
+    if wrong > 0 && !args.report.quiet {
+        output::remark(&format!(
+            "goprobe: the key log's secrets do not open {wrong} of the TLS connections they are for"
+        ));
+    }
     let (data, exit) = present(&examined, &overrides, &args.report, started)?;
     output::deliver(&data, args.report.output.as_deref())?;
     if !args.report.quiet {
@@ -109,8 +115,10 @@ fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<E
     let reference = reference(facts)?;
     let go = go_run(facts)?;
     let inputs = source::Input::open_all(files)?;
+    let keys = keys(&inputs, &facts.keylog)?;
     let mut reader = Reader::new(&inputs);
-    let mut analyzer = Analyzer::new(&reference, go, Options { keep_all, judge_all: facts.all_traffic });
+    let options = Options { keep_all, judge_all: facts.all_traffic };
+    let mut analyzer = Analyzer::new(&reference, go, options).with_keys(keys);
     while let Some(record) = reader.next() {
         analyzer.push(&record);
     }
@@ -143,6 +151,23 @@ fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<E
         rules_sha256: reference.sha256().to_owned(),
         case,
     })
+}
+
+/// The secrets that open TLS: those in the recordings and those of key logs.
+fn keys(inputs: &[source::Input], files: &[PathBuf]) -> anyhow::Result<KeyLog> {
+    let mut keys = KeyLog::default();
+    let mut secrets = Secrets::new(inputs);
+    while let Some(secret) = secrets.next() {
+        keys.add(secret.key_log);
+    }
+    for path in files {
+        let (bad, sessions) = (keys.bad_lines(), keys.sessions());
+        keys.add(&std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?);
+        if keys.sessions() == sessions && keys.bad_lines() > bad {
+            bail!("{} is no key log in NSS format: not one of its lines is a secret", path.display());
+        }
+    }
+    Ok(keys)
 }
 
 /// The rules, with what is known of this case.
@@ -221,7 +246,6 @@ fn present(
 /// Options whose feature is to come are refused where leaving it out would change the answer.
 fn refuse_unbuilt(args: &Analyze) -> anyhow::Result<()> {
     let unbuilt = [
-        (!args.facts.keylog.is_empty(), "--keylog: TLS is not decrypted yet"),
         (args.probe, "--probe: the network is not asked yet"),
         (args.extract.is_some(), "--extract: artifacts are not written out yet"),
         (args.report.format == Format::Html, "--format html"),
@@ -320,10 +344,10 @@ mod tests {
     #[test]
     fn unknown_codes_and_unbuilt_features_are_refused() {
         assert!(overrides(&args("--deny tls.no_such").report).is_err());
-        for line in ["--keylog k", "--probe", "--extract x", "--format html", "--format sarif"] {
+        for line in ["--probe", "--extract x", "--format html", "--format sarif"] {
             assert!(refuse_unbuilt(&args(line)).is_err(), "{line}");
         }
-        refuse_unbuilt(&args("--no-probe --no-color -q -v --all-traffic")).unwrap();
+        refuse_unbuilt(&args("--no-probe --no-color -q -v --all-traffic --keylog k")).unwrap();
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! What a connection's streams are about: tries which protocol it is, follows it, and follows what a proxy's tunnel or a
 //! STARTTLS turns it into.
 
+mod inner;
+
 use std::net::SocketAddr;
 
+use self::inner::Inner;
 use super::certificates::CertificatePool;
 use super::dns::Lookups;
 use crate::flow::{Body, Piece};
 use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
 use crate::protocol::dns::TcpFraming;
 use crate::protocol::http::h1;
+use crate::protocol::tls::{KeyLog, Plain};
 use crate::protocol::{Early, Progress, socks, tls};
 use crate::types::{Both, Direction, FlowId, Moment};
 
@@ -39,6 +43,8 @@ impl Heading {
 pub(crate) struct Sinks<'a, 'r> {
     pub(crate) certificates: &'a mut CertificatePool,
     pub(crate) lookups: &'a mut Lookups<'r>,
+    /// Secrets that open TLS.
+    pub(crate) keys: &'a KeyLog,
 }
 
 #[derive(Default)]
@@ -61,6 +67,8 @@ pub(crate) struct Conversation {
     /// The tunnel's request and whatever else was said in clear before.
     exchanges: Vec<Exchange>,
     handshake: Option<Box<tls::Session>>,
+    /// What is said inside TLS, as far as it can be decrypted.
+    inner: Inner,
     /// The last exchange opened a tunnel.
     tunnel: bool,
     /// The snap length cut something that would have been read.
@@ -71,6 +79,8 @@ pub(crate) struct Conversation {
 pub(crate) struct Heard {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) handshake: Option<Handshake>,
+    /// There were secrets for the handshake that open nothing of it.
+    pub(crate) wrong_secrets: bool,
 }
 
 impl Conversation {
@@ -89,6 +99,13 @@ impl Conversation {
         match &mut self.reader {
             Reader::Http(session) => session.closed(direction, at),
             Reader::Socks(session) => session.closed(direction, at),
+            Reader::Tls(session) => {
+                // What ends in a hole of the recording is not cut short by anybody.
+                if session.has_hole(direction) {
+                    self.inner.gap(direction, at, None);
+                }
+                self.inner.closed(direction, at);
+            }
             _ => {}
         }
     }
@@ -97,8 +114,9 @@ impl Conversation {
     pub(crate) fn finish(mut self, flow: FlowId, last: Moment, unseen: impl Fn(Direction) -> Option<Veil>) -> Heard {
         let reader = std::mem::take(&mut self.reader);
         self.leave(reader);
+        let wrong_secrets = self.handshake.as_ref().is_some_and(|session| session.has_wrong_secrets());
         let handshake = self.handshake.map(|session| session.into_handshake(flow, last, unseen));
-        Heard { exchanges: self.exchanges, handshake }
+        Heard { exchanges: self.exchanges, handshake, wrong_secrets }
     }
 
     fn bytes(&mut self, heading: &Heading, at: Moment, bytes: &[u8], sinks: &mut Sinks<'_, '_>) {
@@ -111,7 +129,17 @@ impl Conversation {
         }
         let progress = match &mut self.reader {
             Reader::Tls(session) => {
-                session.data(direction, at, bytes, sinks.certificates);
+                session.data(direction, at, bytes, sinks.keys, sinks.certificates);
+                let setting = h1::Setting { flow: heading.flow, server: heading.server, secure: true, digest: true };
+                for plain in session.take_plain() {
+                    match plain {
+                        Plain::Data(direction, at, bytes) => {
+                            self.inner.data(setting, session.alpn(), direction, at, &bytes);
+                        }
+                        Plain::Gap(direction, at, length) => self.inner.gap(direction, at, length),
+                        Plain::End(direction, at) => self.inner.closed(direction, at),
+                    }
+                }
                 if session.is_over() {
                     self.end();
                 }
@@ -212,7 +240,10 @@ impl Conversation {
 
     fn leave(&mut self, reader: Reader) {
         match reader {
-            Reader::Tls(session) => self.handshake = Some(session),
+            Reader::Tls(session) => {
+                self.exchanges.extend(std::mem::take(&mut self.inner).finish());
+                self.handshake = Some(session);
+            }
             Reader::Http(session) => self.exchanges.extend(session.finish()),
             Reader::Socks(session) => self.exchanges.extend(session.finish()),
             Reader::Fresh | Reader::Unknown(_) | Reader::Dns(_) | Reader::Over => {}

@@ -1,3 +1,4 @@
 //! HTTP, as it is seen on the wire.
 
 pub(crate) mod h1;
+pub(crate) mod h2;

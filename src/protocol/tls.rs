@@ -1,12 +1,17 @@
-//! TLS as far as it is visible: records, handshake messages, hellos, certificates, alerts.
+//! TLS as far as it is visible, or can be made so with the secrets of a key log: records, handshake messages, hellos,
+//! certificates, alerts, and the bytes that it carries.
 
+mod decrypt;
 mod hello;
+mod keylog;
 mod record;
+mod schedule;
 mod session;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use session::{CertificateSink, Session};
+pub use keylog::KeyLog;
+pub(crate) use session::{CertificateSink, Plain, Session};
 
 /// Whether a client's first bytes begin a TLS record with a `ClientHello`.
 pub(crate) fn starts_client_hello(bytes: &[u8]) -> bool {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use ring::digest;
 
+pub(super) use self::head::{MAX_VALUE, kept, url};
 pub(crate) use self::head::{looks_like_request, looks_like_response, parse_response_head};
 
 use self::body::{Fed, Framing};
@@ -32,6 +33,31 @@ pub(crate) struct Setting {
     pub(crate) secure: bool,
     /// Whether bodies are hashed.
     pub(crate) digest: bool,
+}
+
+impl Setting {
+    /// An exchange of which nothing is known yet.
+    pub(super) const fn exchange(&self, protocol: HttpProtocol) -> Exchange {
+        Exchange {
+            flow: self.flow,
+            protocol,
+            method: String::new(),
+            url: String::new(),
+            request: None,
+            response: None,
+            completed: None,
+            credentials_sent: false,
+            user_agent: None,
+            status: None,
+            reason: String::new(),
+            headers: Vec::new(),
+            body_bytes: 0,
+            body_head: Vec::new(),
+            body_sha256: None,
+            complete: false,
+            error: None,
+        }
+    }
 }
 
 /// Reads one connection.
@@ -223,7 +249,7 @@ impl Session {
             request: Some(began),
             credentials_sent: head.credentials_sent,
             user_agent: head.user_agent,
-            ..self.empty()
+            ..self.setting.exchange(HttpProtocol::Http1)
         });
         true
     }
@@ -242,7 +268,11 @@ impl Session {
         let began = self.requests.began.unwrap_or(at);
         self.requests.stop();
         if self.exchanges.len() < MAX_EXCHANGES {
-            self.exchanges.push(Exchange { request: Some(began), error: Some(error), ..self.empty() });
+            self.exchanges.push(Exchange {
+                request: Some(began),
+                error: Some(error),
+                ..self.setting.exchange(HttpProtocol::Http1)
+            });
         }
     }
 
@@ -369,7 +399,7 @@ impl Session {
             return Some(index);
         }
         let index = self.exchanges.len();
-        (index < MAX_EXCHANGES).then(|| self.exchanges.push(self.empty()))?;
+        (index < MAX_EXCHANGES).then(|| self.exchanges.push(self.setting.exchange(HttpProtocol::Http1)))?;
         Some(index)
     }
 
@@ -492,31 +522,10 @@ impl Session {
     pub(crate) fn finish(self) -> Vec<Exchange> {
         self.exchanges
     }
-
-    const fn empty(&self) -> Exchange {
-        Exchange {
-            flow: self.setting.flow,
-            protocol: HttpProtocol::Http1,
-            method: String::new(),
-            url: String::new(),
-            request: None,
-            response: None,
-            completed: None,
-            credentials_sent: false,
-            user_agent: None,
-            status: None,
-            reason: String::new(),
-            headers: Vec::new(),
-            body_bytes: 0,
-            body_head: Vec::new(),
-            body_sha256: None,
-            complete: false,
-            error: None,
-        }
-    }
 }
 
-fn content_of(exchange: &mut Exchange, content: &[u8]) {
+/// Adds a part of the body.
+pub(super) fn content_of(exchange: &mut Exchange, content: &[u8]) {
     exchange.body_bytes = exchange.body_bytes.saturating_add(content.len() as u64);
     let room = MAX_BODY_HEAD.saturating_sub(exchange.body_head.len());
     exchange.body_head.extend(content.iter().take(room));

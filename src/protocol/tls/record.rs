@@ -18,8 +18,10 @@ pub(super) struct Record<'a> {
     pub(super) kind: u8,
     /// Length as declared.
     pub(super) length: u16,
-    /// Its content; empty for application data, which nobody reads here.
+    /// Its content; empty for application data, unless it is kept.
     pub(super) body: &'a [u8],
+    /// Bytes of the piece that lie behind it.
+    pub(super) left: usize,
 }
 
 /// What [`Records::read`] met.
@@ -41,6 +43,8 @@ pub(super) struct Records {
     pub(super) lost: Option<Veil>,
     /// Bytes handed to the reader so far.
     pub(super) bytes: u64,
+    /// Application data is wanted, too: there may be keys for it.
+    keep: bool,
 }
 
 impl Records {
@@ -50,9 +54,30 @@ impl Records {
             self.skipping -= usize::try_from(length).unwrap_or(self.skipping);
             return;
         }
+        if self.lost.is_none()
+            && let Header::Of { kind: APPLICATION_DATA, length: whole } = header(&self.pending)
+            && let Some(left) = (u64::from(whole) + 5).checked_sub(self.pending.len() as u64 + length)
+        {
+            // The rest of the record says nothing without what is missing.
+            self.pending.clear();
+            self.skipping = usize::try_from(left).unwrap_or_default();
+            return;
+        }
         self.pending.clear();
         self.skipping = 0;
         self.lost = Some(veil);
+    }
+
+    /// From now on application data is wanted, or it is not.
+    pub(super) fn keep(&mut self, keep: bool) {
+        if self.keep
+            && !keep
+            && let Header::Of { kind: APPLICATION_DATA, length } = header(&self.pending)
+        {
+            self.skipping = (usize::from(length) + 5).saturating_sub(self.pending.len());
+            self.pending.clear();
+        }
+        self.keep = keep;
     }
 
     /// A new piece of the stream starts: after a hole, tries to find the place again.
@@ -85,16 +110,17 @@ impl Records {
             match header(input) {
                 Header::Short => {}
                 Header::Bad => return take(Met::NotTls),
-                Header::Of { kind: APPLICATION_DATA, length } => {
+                Header::Of { kind: APPLICATION_DATA, length } if !self.keep => {
                     let whole = 5 + usize::from(length);
                     self.skipping = whole.saturating_sub(input.len());
                     *input = input.get(whole..).unwrap_or_default();
-                    return take(Met::Record(Record { kind: APPLICATION_DATA, length, body: &[] }));
+                    let left = input.len();
+                    return take(Met::Record(Record { kind: APPLICATION_DATA, length, body: &[], left }));
                 }
                 Header::Of { kind, length } => {
                     let whole = 5 + usize::from(length);
                     if let (Some(body), Some(rest)) = (input.get(5..whole), input.get(whole..)) {
-                        let record = Record { kind, length, body };
+                        let record = Record { kind, length, body, left: rest.len() };
                         *input = rest;
                         return take(Met::Record(record));
                     }
@@ -113,20 +139,21 @@ impl Records {
                     self.pending.clear();
                     return take(Met::NotTls);
                 }
-                Header::Of { kind: APPLICATION_DATA, length } => {
+                Header::Of { kind: APPLICATION_DATA, length } if !self.keep => {
                     self.pending.clear();
                     self.skipping = usize::from(length);
                     let step = self.skipping.min(input.len());
                     self.skipping -= step;
                     *input = input.get(step..).unwrap_or_default();
-                    return take(Met::Record(Record { kind: APPLICATION_DATA, length, body: &[] }));
+                    let left = input.len();
+                    return take(Met::Record(Record { kind: APPLICATION_DATA, length, body: &[], left }));
                 }
                 Header::Of { kind, length } => {
                     let whole = 5 + usize::from(length);
                     if self.pending.len() >= whole {
                         let pending = std::mem::take(&mut self.pending);
                         let body = pending.get(5..whole).unwrap_or_default();
-                        return take(Met::Record(Record { kind, length, body }));
+                        return take(Met::Record(Record { kind, length, body, left: input.len() }));
                     }
                     whole
                 }

@@ -3,11 +3,17 @@
 use tls_parser::{TlsMessageHandshake, parse_tls_handshake_msg_certificate};
 
 use super::hello;
+use super::keylog::KeyLog;
 use super::record::{self, Messages, Met, Record, Records};
 use crate::observation::{
     Alert, AlertContent, CertificateId, ClientHello, Handshake, NotTls, Outcome, ServerHello, Sighting, Veil,
 };
 use crate::types::{Both, Direction, FlowId, Moment};
+
+mod opened;
+
+pub(crate) use opened::Plain;
+use opened::{Protected, Secret};
 
 /// Handshake message types (RFC 8446 §4, RFC 5246 §7.4).
 const CLIENT_HELLO: u8 = 1;
@@ -46,6 +52,9 @@ struct Side {
     holed: bool,
     /// Alert records after which nothing of this side matters.
     over: bool,
+    /// Bytes of the stream so far, holes included.
+    position: u64,
+    protected: Protected,
 }
 
 /// A TLS handshake being followed.
@@ -64,17 +73,26 @@ pub(crate) struct Session {
     not_tls: Option<NotTls>,
     client_records: Vec<(Moment, u16)>,
     server_encrypted_records: u32,
+    secret: Secret,
 }
 
 impl Session {
-    /// Takes bytes in order.
-    pub(crate) fn data(&mut self, direction: Direction, at: Moment, bytes: &[u8], sink: &mut dyn CertificateSink) {
+    /// Takes bytes in order. `keys` are asked once, for the client's random.
+    pub(crate) fn data(
+        &mut self,
+        direction: Direction,
+        at: Moment,
+        bytes: &[u8],
+        keys: &KeyLog,
+        sink: &mut dyn CertificateSink,
+    ) {
         if let Some(not_tls) = self.not_tls.as_mut().filter(|_| direction == Direction::ToClient) {
             let room = NOT_TLS_HEAD.saturating_sub(not_tls.head.len());
             not_tls.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             return;
         }
         let side = self.sides.of_mut(direction);
+        side.position += bytes.len() as u64;
         if side.over || !side.records.resume(bytes) {
             return;
         }
@@ -89,7 +107,7 @@ impl Session {
             let mut records = std::mem::take(&mut self.sides.of_mut(direction).records);
             let goes_on = records.read(&mut input, |met| match met {
                 Met::Record(record) => {
-                    self.record(direction, at, &record, sink);
+                    self.record(direction, at, &record, keys, sink);
                     true
                 }
                 Met::NotTls => {
@@ -100,7 +118,9 @@ impl Session {
             });
             let side = self.sides.of_mut(direction);
             side.records = records;
-            if !goes_on || side.over {
+            let over = side.over;
+            self.keep_what_can_be_opened();
+            if !goes_on || over {
                 return;
             }
         }
@@ -113,6 +133,8 @@ impl Session {
         }
         let side = self.sides.of_mut(direction);
         side.holed = true;
+        side.position += length;
+        side.protected.records_missing();
         side.records.gap(length, veil);
         if side.records.lost.is_some() {
             side.messages.forget();
@@ -123,7 +145,8 @@ impl Session {
 
     /// Nothing more can be learned: both sides are encrypted and the client has spoken, or one of them has given up.
     pub(crate) fn is_over(&self) -> bool {
-        self.sides.to_server.encrypted
+        !self.is_being_decrypted()
+            && self.sides.to_server.encrypted
             && self.sides.to_client.encrypted
             && self.client_records.len() >= CLIENT_RECORDS.min(2)
             && self.server_encrypted_records > 0
@@ -139,19 +162,25 @@ impl Session {
         if self.hello.is_none() {
             self.read_half_hello(last);
         }
+        self.count_held();
         let client_veil =
             self.sides.to_server.veil.or_else(|| unseen(Direction::ToServer)).unwrap_or(Veil::EndOfCapture);
         let server_veil =
             self.sides.to_client.veil.or_else(|| unseen(Direction::ToClient)).unwrap_or(Veil::EndOfCapture);
         let certificates_at = self.certificates.as_ref().map(|(_, at)| *at);
         let outcome = self.outcome();
+        let decrypted = self.is_decrypted();
         Handshake {
             flow,
             server_name: self.server_name.unwrap_or(Sighting::Hidden(client_veil)),
             certificates: match (self.certificates, &self.server_hello) {
                 (Some((chain, _)), _) => Sighting::Seen(chain),
                 (None, Some(hello)) if hello.resumed => Sighting::Absent,
-                (None, Some(hello)) if hello.version >= TLS_1_3 => Sighting::Hidden(Veil::Encrypted),
+                (None, Some(hello)) if hello.version >= TLS_1_3 => match &self.sides.to_client.protected {
+                    server if !server.works() => Sighting::Hidden(Veil::Encrypted),
+                    server if server.finished => Sighting::Absent,
+                    _ => Sighting::Hidden(server_veil),
+                },
                 (None, Some(_)) if self.server_done || self.sides.to_client.changed_cipher => Sighting::Absent,
                 (None, _) => Sighting::Hidden(server_veil),
             },
@@ -163,7 +192,7 @@ impl Session {
             not_tls: self.not_tls,
             client_records: self.client_records,
             outcome,
-            decrypted: false,
+            decrypted,
         }
     }
 
@@ -180,7 +209,9 @@ impl Session {
             None => {}
         }
         let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
-        let finished = if is_1_3 {
+        let finished = if is_1_3 && self.sides.to_server.protected.works() {
+            self.sides.to_server.protected.finished
+        } else if is_1_3 {
             !self.client_records.is_empty()
         } else {
             self.sides.to_server.changed_cipher && self.sides.to_client.changed_cipher
@@ -188,13 +219,25 @@ impl Session {
         if finished { Outcome::Completed } else { Outcome::Incomplete }
     }
 
-    fn record(&mut self, direction: Direction, at: Moment, record: &Record<'_>, sink: &mut dyn CertificateSink) {
+    fn record(
+        &mut self,
+        direction: Direction,
+        at: Moment,
+        record: &Record<'_>,
+        keys: &KeyLog,
+        sink: &mut dyn CertificateSink,
+    ) {
+        if self.open(direction, at, record, sink) {
+            return;
+        }
+        // After a retry request, hellos in clear follow on it (RFC 8446 §D.4).
+        let before_hellos = self.retry.is_some() && self.server_hello.is_none();
         let side = self.sides.of_mut(direction);
         match record.kind {
             record::CHANGE_CIPHER_SPEC => {
                 side.changed_cipher = true;
-                // In TLS 1.3 it means nothing (RFC 8446 §D.4), but everything after it is encrypted all the same.
-                side.encrypted = true;
+                // In TLS 1.3 it means nothing, but everything after it is encrypted all the same.
+                side.encrypted = !before_hellos;
                 if direction == Direction::ToClient
                     && self.certificates.is_none()
                     && !self.server_done
@@ -206,7 +249,7 @@ impl Session {
             record::ALERT => self.alert(direction, at, record),
             record::HANDSHAKE if !side.encrypted => {
                 let mut messages = std::mem::take(&mut side.messages);
-                messages.push(record.body, |kind, body| self.message(direction, at, kind, body, sink));
+                messages.push(record.body, |kind, body| self.message(direction, at, kind, body, keys, sink));
                 let side = self.sides.of_mut(direction);
                 side.messages = messages;
                 if side.messages.unfinished().is_empty() {
@@ -251,9 +294,20 @@ impl Session {
         }
     }
 
-    fn message(&mut self, direction: Direction, at: Moment, kind: u8, body: &[u8], sink: &mut dyn CertificateSink) {
+    fn message(
+        &mut self,
+        direction: Direction,
+        at: Moment,
+        kind: u8,
+        body: &[u8],
+        keys: &KeyLog,
+        sink: &mut dyn CertificateSink,
+    ) {
         match (direction, kind) {
-            (Direction::ToServer, CLIENT_HELLO) => self.client_hello(at, body),
+            (Direction::ToServer, CLIENT_HELLO) => {
+                self.client_hello(at, body);
+                self.ask_for_secrets(keys);
+            }
             (Direction::ToClient, SERVER_HELLO) => match hello::server_hello(body, at) {
                 Some(hello::Server::Retry) => self.retry = Some(at),
                 Some(hello::Server::Chosen(chosen)) => {
@@ -262,6 +316,8 @@ impl Session {
                     if is_1_3 {
                         self.sides.to_client.encrypted = true;
                     }
+                    self.make_openers(body);
+                    self.release_held(sink);
                 }
                 None => {}
             },
@@ -332,123 +388,4 @@ fn certificate_list(body: &[u8], sink: &mut dyn CertificateSink) -> Option<Vec<C
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{AT, go_hello};
-    use super::*;
-
-    #[derive(Default)]
-    struct Sink(Vec<Vec<u8>>);
-
-    impl CertificateSink for Sink {
-        fn intern(&mut self, der: &[u8]) -> CertificateId {
-            self.0.push(der.to_vec());
-            CertificateId(u32::try_from(self.0.len() - 1).unwrap())
-        }
-    }
-
-    fn record(kind: u8, body: &[u8]) -> Vec<u8> {
-        [&[kind, 3, 3][..], &u16::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
-    }
-
-    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-        [&[kind][..], &u32::try_from(body.len()).unwrap().to_be_bytes()[1..], body].concat()
-    }
-
-    fn hello_record(name: &str) -> Vec<u8> {
-        record(22, &message(1, &go_hello(name, &[0x0904], true)))
-    }
-
-    fn server_hello(version: u16) -> Vec<u8> {
-        let extension = [&43_u16.to_be_bytes()[..], &[0, 2], &version.to_be_bytes()].concat();
-        let extensions = [&u16::try_from(extension.len()).unwrap().to_be_bytes()[..], &extension].concat();
-        record(22, &message(2, &[&[3, 3][..], &[5; 32], &[0, 0x13, 1, 0], &extensions].concat()))
-    }
-
-    fn certificates(list: &[&[u8]]) -> Vec<u8> {
-        let entries: Vec<u8> = list
-            .iter()
-            .flat_map(|der| [&u32::try_from(der.len()).unwrap().to_be_bytes()[1..], *der].concat())
-            .collect();
-        message(11, &[&u32::try_from(entries.len()).unwrap().to_be_bytes()[1..], &entries].concat())
-    }
-
-    fn run(parts: &[(Direction, &[u8])]) -> (Handshake, Sink) {
-        let (mut session, mut sink) = (Session::default(), Sink::default());
-        for (direction, bytes) in parts {
-            session.data(*direction, AT, bytes, &mut sink);
-        }
-        (session.into_handshake(FlowId(0), AT, |_| None), sink)
-    }
-
-    use Direction::{ToClient, ToServer};
-
-    #[test]
-    fn a_hello_in_two_segments_is_one_hello() {
-        let hello = hello_record("proxy.example");
-        let (handshake, _) = run(&[(ToServer, &hello[..900]), (ToServer, &hello[900..])]);
-        let seen = handshake.hello.unwrap();
-        assert!(seen.complete);
-        assert_eq!((seen.segments, seen.bytes as usize), (2, hello.len()));
-        assert_eq!(handshake.server_name, Sighting::Seen("proxy.example".into()));
-        assert_eq!(handshake.outcome, Outcome::Incomplete);
-    }
-
-    #[test]
-    fn half_a_hello_is_said_to_be_half() {
-        let hello = hello_record("proxy.example");
-        let (handshake, _) = run(&[(ToServer, &hello[..600])]);
-        assert!(!handshake.hello.unwrap().complete);
-        assert_eq!(handshake.server_name.seen().unwrap(), "proxy.example");
-    }
-
-    #[test]
-    fn certificates_of_tls_1_2_are_kept_in_order_and_those_of_1_3_are_hidden() {
-        let flight =
-            [server_hello(0x0303), record(22, &[certificates(&[b"leaf", b"ca"]), message(14, b"")].concat())].concat();
-        let (handshake, sink) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight)]);
-        assert_eq!(handshake.certificates, Sighting::Seen(vec![CertificateId(0), CertificateId(1)]));
-        assert_eq!(sink.0, [b"leaf".to_vec(), b"ca".to_vec()]);
-        let (handshake, _) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &server_hello(0x0304))]);
-        assert_eq!(handshake.certificates, Sighting::Hidden(Veil::Encrypted));
-    }
-
-    #[test]
-    fn in_tls_1_3_a_first_record_of_nineteen_bytes_is_a_rejection_and_a_longer_one_is_not() {
-        let flight = [server_hello(0x0304), record(20, &[1]), record(23, &[0; 900])].concat();
-        for (length, outcome) in [(19, Outcome::RejectedByClient), (53, Outcome::Completed)] {
-            let answer = [record(20, &[1]), record(23, &vec![0; length])].concat();
-            let (handshake, _) =
-                run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight), (ToServer, &answer)]);
-            assert_eq!(handshake.outcome, outcome, "{length} bytes");
-        }
-    }
-
-    #[test]
-    fn alerts_say_who_sent_them() {
-        let (handshake, _) = run(&[(ToServer, &hello_record("a.example")), (ToClient, &record(21, &[2, 112]))]);
-        assert_eq!(handshake.outcome, Outcome::Alert);
-        assert_eq!(handshake.alerts[0].content, Some(AlertContent { level: 2, description: 112 }));
-        let flight = [server_hello(0x0303), record(22, &certificates(&[b"leaf"]))].concat();
-        let (handshake, _) =
-            run(&[(ToServer, &hello_record("a.example")), (ToClient, &flight), (ToServer, &record(21, &[2, 42]))]);
-        assert_eq!(handshake.outcome, Outcome::RejectedByClient);
-    }
-
-    #[test]
-    fn plain_text_instead_of_a_server_hello_is_not_tls() {
-        let (handshake, _) =
-            run(&[(ToServer, &hello_record("a.example")), (ToClient, b"HTTP/1.1 403 "), (ToClient, b"Forbidden\r\n")]);
-        assert_eq!(handshake.outcome, Outcome::NotTls);
-        assert_eq!(handshake.not_tls.unwrap().head, b"HTTP/1.1 403 Forbidden\r\n");
-    }
-
-    #[test]
-    fn a_hole_in_the_server_s_flight_hides_its_certificates() {
-        let (mut session, mut sink) = (Session::default(), Sink::default());
-        session.data(ToServer, AT, &hello_record("a.example"), &mut sink);
-        session.data(ToClient, AT, &server_hello(0x0303), &mut sink);
-        session.gap(ToClient, AT, 2_000, Veil::Truncated);
-        let handshake = session.into_handshake(FlowId(0), AT, |_| None);
-        assert_eq!(handshake.certificates, Sighting::Hidden(Veil::Truncated));
-    }
-}
+mod tests;

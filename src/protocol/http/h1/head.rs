@@ -14,7 +14,7 @@ const HEADERS: [usize; 2] = [64, 2_048];
 /// Longest URL kept, in bytes.
 const MAX_URL: usize = 8_192;
 /// Longest header value or reason kept, in bytes.
-const MAX_VALUE: usize = 512;
+pub(in super::super) const MAX_VALUE: usize = 512;
 /// Headers kept of one answer, and headers named `x-…` among them.
 const MAX_KEPT: usize = 24;
 const MAX_PRODUCT: usize = 12;
@@ -40,8 +40,8 @@ const TELLING: [&str; 15] = [
 /// Parts of names of `x-…` headers that may carry secrets.
 const SECRET: [&str; 9] = ["token", "auth", "key", "secret", "session", "cookie", "csrf", "xsrf", "passw"];
 
-/// Request methods that are recognised at the beginning of a stream (RFC 9110 §9, RFC 5789, WebDAV, those of git
-/// hosts' APIs being among them).
+/// Request methods that are recognised at the beginning of a stream (RFC 9110 §9, RFC 5789, `WebDAV`, those of git
+/// hosts, too).
 const METHODS: [&[u8]; 14] = [
     b"GET ",
     b"HEAD ",
@@ -151,7 +151,13 @@ pub(super) fn parse_request_head(bytes: &[u8], secure: bool, server: SocketAddr)
 }
 
 /// The absolute URL of a request (RFC 9112 §3.3), without user information.
-fn url(method: &str, target: &str, host: Option<&[u8]>, secure: bool, server: SocketAddr) -> String {
+pub(in super::super) fn url(
+    method: &str,
+    target: &str,
+    host: Option<&[u8]>,
+    secure: bool,
+    server: SocketAddr,
+) -> String {
     let target = text(target.as_bytes(), MAX_URL);
     if method == "CONNECT" {
         return without_userinfo(&target).to_owned();
@@ -212,7 +218,8 @@ fn framing(headers: &[Header<'_>]) -> Option<Option<Framing>> {
     Some((length > 0).then_some(Framing::Length(length)))
 }
 
-fn kept(headers: &[Header<'_>]) -> Vec<(String, String)> {
+/// The headers that tell something, names lower-case.
+pub(in super::super) fn kept(headers: &[Header<'_>]) -> Vec<(String, String)> {
     let mut kept = Vec::new();
     let mut products = 0;
     for header in headers {
