@@ -94,9 +94,12 @@ pub(super) fn content(bytes: &[u8]) -> Option<&[u8]> {
     Reader::new(bytes).any().map(|element| element.content)
 }
 
-/// The octets of a BIT STRING's content, without the octet that counts unused bits.
+/// The octets of a BIT STRING's content that holds whole octets, as keys and signatures do: no bit of it is unused.
 pub(super) fn bits(content: &[u8]) -> Option<&[u8]> {
-    content.split_first().map(|(_, bits)| bits)
+    match content {
+        [0, octets @ ..] => Some(octets),
+        _ => None,
+    }
 }
 
 /// An object identifier's content in dotted form: `2.5.4.3`.

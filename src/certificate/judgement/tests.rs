@@ -467,3 +467,17 @@ proptest::proptest! {
         })?;
     }
 }
+
+#[test]
+fn no_single_octet_of_a_leaf_may_change() {
+    let fixture = Fixture::new();
+    let good = &fixture.leaf.der;
+    for at in 0..good.len() {
+        for bit in 0..8 {
+            let mut der = good.to_vec();
+            der[at] ^= 1 << bit;
+            let judgement = fixture.judge(&[&Certificate::parse(&der), &fixture.intermediate.certificate]);
+            assert!(!judgement.go_accepts(), "octet {at}, bit {bit}");
+        }
+    }
+}

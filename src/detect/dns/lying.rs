@@ -290,5 +290,10 @@ fn registrable(name: &str) -> &str {
 pub(super) fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
     let mut tried = case.connections.iter().filter(|connection| connection.server.ip() == address).peekable();
     tried.peek().is_some()
-        && tried.all(|connection| matches!(connection.opening, Opening::Unanswered { .. } | Opening::Refused { .. }))
+        && tried.all(|connection| match &connection.opening {
+            // A lone SYN at the end of a recording may have been answered after it.
+            Opening::Unanswered { syns } => syns.len() > 1,
+            Opening::Refused { .. } => true,
+            Opening::Established { .. } | Opening::Unseen(_) => false,
+        })
 }
