@@ -11,10 +11,10 @@ use crate::observation::{
 };
 use crate::observe::certificates::CertificatePool;
 use crate::observe::connection::{connection, is_one_sided, unseen};
+pub use crate::observe::conversation::KeyLog;
 use crate::observe::conversation::{Conversation, Heading, Sinks, settle_outcome};
 use crate::observe::dns::Lookups;
 use crate::packet::{Decoder, Icmp, Packet, Tcp, Transport, Udp};
-pub use crate::protocol::tls::KeyLog;
 use crate::reference::Reference;
 use crate::scope::Scope;
 use crate::source::{Frame, Record};
@@ -186,6 +186,9 @@ impl<'r> Analyzer<'r> {
     }
 
     fn icmp_error(&mut self, error: IcmpError) {
+        if error.quoted.has_header && error.quoted.protocol == 6 {
+            self.tracker.quoted(error.quoted.source, error.quoted.destination);
+        }
         if self.icmp.len() >= ICMP_ERRORS {
             self.health.not_kept += 1;
             return;
@@ -261,7 +264,8 @@ impl<'r> Analyzer<'r> {
                 return false;
             }
         }
-        if clean && self.others > OTHERS {
+        // The packets of what went well and nobody asked about, or of the many thousandth success, tell nothing more.
+        if clean && (self.others > OTHERS || !(named || asked)) {
             connection.segments = Segments::default();
         }
         true

@@ -20,7 +20,7 @@ mod pem;
 mod roots;
 mod signature;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod time;
 
 pub use algorithm::{Hash, Key, KeyKind, SignatureAlgorithm};
@@ -32,3 +32,16 @@ pub use judgement::{Judgement, MissingIntermediate, Order, Path, Refusal, Time, 
 pub use known::{Known, KnownIntermediates, NoneKnown};
 pub use roots::{Roots, RootsError};
 pub use time::ValidityTime;
+
+/// The DER of every certificate in a PEM text.
+///
+/// # Errors
+/// When a block does not end or is not base64.
+pub(crate) fn certificates_in_pem(text: &[u8]) -> Result<Vec<Vec<u8>>, RootsError> {
+    pem::certificates(text)
+}
+
+/// A Name (DER) as an RFC 4514 string; `None` when it is no SEQUENCE.
+pub(crate) fn rfc4514(name: &[u8]) -> Option<String> {
+    der::content(name).map(|content| name::read(content).text)
+}

@@ -3,11 +3,13 @@
 //! No detector reads another's findings, parses bytes, or does I/O. Adding a finding is one file here, one line in
 //! [`ALL`], a [`Code`] and its explanation. What is the cause and what its consequence is told in [`crate::diagnosis`].
 
+mod artifact;
 mod attempt;
 mod capture;
 mod cert;
 mod dns;
 mod go_output;
+mod http;
 mod net;
 mod proxy;
 mod subject;
@@ -27,8 +29,17 @@ pub struct Detector {
 }
 
 /// All detectors. Their order means nothing.
-pub const ALL: &[Detector] =
-    &[capture::DETECTOR, dns::DETECTOR, net::DETECTOR, tcp::DETECTOR, tls::DETECTOR, cert::DETECTOR, proxy::DETECTOR];
+pub const ALL: &[Detector] = &[
+    capture::DETECTOR,
+    dns::DETECTOR,
+    net::DETECTOR,
+    tcp::DETECTOR,
+    tls::DETECTOR,
+    cert::DETECTOR,
+    proxy::DETECTOR,
+    http::DETECTOR,
+    artifact::DETECTOR,
+];
 
 /// What all detectors say, each finding tied to the line of go's output that it explains.
 #[must_use]

@@ -5,6 +5,7 @@
 mod fingerprint;
 mod overrides;
 mod precedence;
+mod sentence;
 mod story;
 
 pub use overrides::{Level, OverrideError, Overrides, Selector};

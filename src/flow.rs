@@ -8,5 +8,5 @@ pub(crate) mod log;
 pub(crate) mod stream;
 pub(crate) mod tracker;
 
-pub(crate) use stream::{Body, Piece, Pieces};
-pub(crate) use tracker::{Flow, Limits, Step, Tracker};
+pub(crate) use stream::{Body, Piece};
+pub(crate) use tracker::{Flow, Limits, Tracker};

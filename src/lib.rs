@@ -1,7 +1,7 @@
 //! goprobe reads recordings of failed Go downloads and names the cause.
 //!
-//! The library is one pipeline: [`source`] yields frames, [`packet`] decodes them, [`flow`] puts TCP streams
-//! together, [`protocol`] reads DNS, TLS, HTTP and proxy messages, [`observe`] folds those into the facts of
+//! The library is one pipeline: [`source`] yields frames, [`packet`] decodes them, `flow` puts TCP streams
+//! together, `protocol` reads DNS, TLS, HTTP and proxy messages, `observe` folds those into the facts of
 //! [`observation`]; [`detect`] holds facts against the [`mod@reference`], [`diagnosis`] tells one story, and [`report`]
 //! writes it down. ARCHITECTURE.md has the map.
 

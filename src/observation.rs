@@ -702,6 +702,8 @@ pub struct Exchange {
     pub request: Option<Moment>,
     /// The packet that completed the answer's head.
     pub response: Option<Moment>,
+    /// The packet that completed the whole answer, its body included.
+    pub completed: Option<Moment>,
     /// The request carried `Proxy-Authorization`, or a SOCKS user name: whether, never which.
     pub credentials_sent: bool,
     /// The request's `User-Agent`.
@@ -787,7 +789,8 @@ impl Case {
 
     /// The TLS handshakes inside that connection.
     pub fn handshakes_in(&self, flow: FlowId) -> impl Iterator<Item = &Handshake> {
-        self.handshakes.iter().filter(move |handshake| handshake.flow == flow)
+        let from = self.handshakes.partition_point(|handshake| handshake.flow < flow);
+        self.handshakes.iter().skip(from).take_while(move |handshake| handshake.flow == flow)
     }
 
     /// The exchanges inside that connection.

@@ -209,6 +209,8 @@ pub struct Quoted {
     pub destination: SocketAddr,
     /// Its TCP sequence number.
     pub seq: Option<u32>,
+    /// So much of a TCP header was quoted that Wireshark takes it for a segment of its stream (16 bytes).
+    pub has_header: bool,
     /// The DNS message id, when it was a UDP datagram from or to port 53 and that much was quoted.
     pub dns_id: Option<u16>,
 }

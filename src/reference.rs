@@ -278,6 +278,7 @@ impl Reference {
     #[must_use]
     pub fn in_operator_ranges(&self, name: &str, address: IpAddr) -> Option<bool> {
         let host = self.host(name)?;
+        let address = special::nat64(address).map_or(address, IpAddr::V4);
         let ranges = self.operators.named(&host.operator)?;
         let own = self.own_ranges.contains(&hosts::normal(name));
         match (ranges.contains(address), host.ranges) {
@@ -367,7 +368,10 @@ impl Reference {
     /// Whether an honest answer for the name holds the address; `None` when the name was not asked, or asked in vain.
     #[must_use]
     pub fn honest_address(&self, name: &str, address: IpAddr) -> Option<bool> {
-        self.honest.name(name).filter(|honest| honest.is_conclusive()).map(|honest| honest.has(address))
+        let honest = self.honest.name(name).filter(|honest| honest.is_conclusive())?;
+        // A network may translate with a prefix of its own (RFC 6052 §2.2); no lie has the right address in its last bits.
+        let inside = special::last_32_bits(address).map(IpAddr::V4);
+        Some(honest.has(address) || inside.is_some_and(|inside| honest.has(inside)))
     }
 
     /// All honest answers of this case.

@@ -14,6 +14,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::analyzer::{Analyzer, Options};
+use crate::finding::{Citation, Code, Fault, Finding, Severity};
 use crate::go::GoRun;
 use crate::go::env::GoEnv;
 use crate::go::log::GoLog;
@@ -70,6 +71,8 @@ pub(crate) struct Scene {
     pub(crate) resolver: SocketAddr,
     pub(crate) reference: Reference,
     pub(crate) go: GoRun,
+    /// TTL of the client's packets where they are recorded.
+    pub(crate) client_ttl: u8,
     /// Bytes of each frame that are recorded.
     pub(crate) snap: usize,
 }
@@ -85,6 +88,7 @@ impl Scene {
             resolver: SocketAddr::from(([192, 168, 1, 1], 53)),
             reference: Reference::builtin().unwrap(),
             go: GoRun::default(),
+            client_ttl: CLIENT_TTL,
             snap: usize::MAX,
         }
     }
@@ -128,7 +132,7 @@ impl Scene {
         let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
         let head = dns_head(question.id, 0x0100, [1, 0, 0, 1]);
         let message = [head, dns_question(name, record_type), opt.to_vec()].concat();
-        self.udp(client, self.resolver, CLIENT_TTL, &message);
+        self.udp(client, self.resolver, self.client_ttl, &message);
         self.after_ms(1);
         question
     }
@@ -183,7 +187,7 @@ impl Scene {
 
     /// A SYN, or its repetition.
     pub(crate) fn syn(&mut self, tcp: &Tcp) {
-        self.tcp(tcp, true, CLIENT_TTL, SYN, tcp.client_seq, 0, &[], true);
+        self.tcp(tcp, true, self.client_ttl, SYN, tcp.client_seq, 0, &[], true);
     }
 
     /// The server's answer to the SYN; both sequence numbers move on.
@@ -195,7 +199,7 @@ impl Scene {
 
     /// A segment of the client; its sequence number moves on.
     pub(crate) fn client_sends(&mut self, tcp: &mut Tcp, flags: u16, payload: &[u8]) {
-        self.tcp(tcp, true, CLIENT_TTL, flags | ACK, tcp.client_seq, tcp.server_seq, payload, true);
+        self.tcp(tcp, true, self.client_ttl, flags | ACK, tcp.client_seq, tcp.server_seq, payload, true);
         tcp.client_seq += u32::try_from(payload.len()).unwrap() + u32::from(flags & FIN);
     }
 
@@ -348,6 +352,58 @@ impl Scene {
         self.now += 20_000;
     }
 
+    /// What all detectors find.
+    pub(crate) fn findings(&self) -> Vec<Finding> {
+        let case = self.case();
+        crate::detect::assess(&case, &self.reference).into_iter().flat_map(|assessment| assessment.found).collect()
+    }
+
+    /// The codes that could not be judged.
+    pub(crate) fn not_assessed(&self) -> Vec<Code> {
+        let case = self.case();
+        let all = crate::detect::assess(&case, &self.reference);
+        all.into_iter().flat_map(|assessment| assessment.not_assessed).map(|missing| missing.code).collect()
+    }
+
+    /// The finding of that code; all codes are shown where there is none.
+    pub(crate) fn finding(&self, code: Code) -> Finding {
+        let findings = self.findings();
+        let codes: Vec<Code> = findings.iter().map(|finding| finding.code).collect();
+        findings.into_iter().find(|finding| finding.code == code).unwrap_or_else(|| panic!("{code:?} among {codes:?}"))
+    }
+
+    /// The codes of what matters: nothing below severity medium, nothing harmless.
+    pub(crate) fn accused(&self) -> Vec<Code> {
+        let matters = |finding: &Finding| finding.severity >= Severity::Medium && finding.fault != Fault::Harmless;
+        self.findings().into_iter().filter(matters).map(|finding| finding.code).collect()
+    }
+
+    /// Records the last frame once more, a little later, as a recorder on several interfaces does.
+    pub(crate) fn record_again(&mut self) {
+        let (_, bytes) = self.frames.last().unwrap().clone();
+        self.frames.push((self.now, bytes));
+        self.now += 20_000;
+    }
+
+    /// Leaves out what one side sent, as a recorder on an asymmetric path does.
+    pub(crate) fn forget_from(&mut self, address: IpAddr) {
+        let IpAddr::V4(address) = address else { panic!("only IPv4 here") };
+        self.frames.retain(|(_, frame)| frame[26..30] != address.octets());
+    }
+
+    /// Leaves out the first frames, as a recorder that was started late does.
+    pub(crate) fn forget_first(&mut self, frames: usize) {
+        self.frames.drain(..frames);
+    }
+
+    /// Sets the TTL with which all packets of one side arrive, as a recorder elsewhere on the path sees it.
+    pub(crate) fn seen_with_ttl(&mut self, address: IpAddr, ttl: u8) {
+        let IpAddr::V4(address) = address else { panic!("only IPv4 here") };
+        for (_, frame) in self.frames.iter_mut().filter(|(_, frame)| frame[26..30] == address.octets()) {
+            frame[22] = ttl;
+        }
+    }
+
     /// Frames so far: the number of the last one.
     pub(crate) fn last_frame(&self) -> u32 {
         u32::try_from(self.frames.len()).unwrap()
@@ -366,6 +422,18 @@ impl Scene {
         }
         analyzer.finish(Recording::default(), Vec::new(), 0)
     }
+}
+
+/// The frames that a finding cites, sorted.
+pub(crate) fn cited(finding: &Finding) -> Vec<u32> {
+    let frame = |evidence: &crate::finding::Evidence| match evidence.citation {
+        Citation::Frame { at, .. } => Some(at.frame.number),
+        _ => None,
+    };
+    let mut frames: Vec<u32> = finding.evidence().iter().filter_map(frame).collect();
+    frames.sort_unstable();
+    frames.dedup();
+    frames
 }
 
 fn dns_head(id: u16, flags: u16, counts: [u16; 4]) -> Vec<u8> {

@@ -89,3 +89,35 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }
+
+#[test]
+fn the_report_in_the_readme_is_what_goprobe_says() {
+    let folder = "captures/tls/sni-reset-early";
+    let recording = format!("{folder}/capture.pcap");
+    let facts = ["--go-log", "go.stderr", "--go-env", "env.txt", "--reference", "reference.json", "--ca", "root.pem"];
+    let mut arguments = vec!["analyze".to_owned(), recording, "--go-exit".to_owned(), "1".to_owned()];
+    for pair in facts.as_chunks::<2>().0 {
+        arguments.extend([pair[0].to_owned(), format!("{folder}/{}", pair[1])]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = goprobe(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stdout);
+    if std::env::var_os("BLESS").is_some() {
+        let readme = include_str!("../README.md");
+        let (before, rest) = readme.split_once("```\n").expect("a block");
+        let (_, after) = rest.split_once("```\n").expect("its end");
+        std::fs::write("README.md", format!("{before}```\n{report}```\n{after}")).expect("README.md");
+        return;
+    }
+    assert!(include_str!("../README.md").contains(&report), "BLESS=1 writes it:\n{report}");
+}
+
+#[test]
+fn quiet_and_verbose_change_remarks_and_not_the_report() {
+    let run = |option: &str| goprobe(&["analyze", "captures/clean/direct-tls13/capture.pcap", option]);
+    let (plain, quiet, verbose) = (run("--no-probe"), run("-q"), run("-v"));
+    assert!(plain.stderr.is_empty() && quiet.stderr.is_empty());
+    assert!(text(&verbose.stderr).contains("judged hosts: proxy.golang.org"), "{}", text(&verbose.stderr));
+    assert!(plain.stdout == quiet.stdout && plain.stdout == verbose.stdout);
+}

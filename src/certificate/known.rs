@@ -1,7 +1,7 @@
 //! Intermediate certificates that are known though they were not sent.
 
+use super::der;
 use super::facts::Certificate;
-use super::{der, name};
 use crate::types::Timestamp;
 
 /// An intermediate certificate that was not sent with the chain.
@@ -30,7 +30,7 @@ impl<'a> Known<'a> {
     /// What to call it: its subject as an RFC 4514 string.
     #[must_use]
     pub fn name(&self) -> String {
-        der::content(self.subject_der).map(|content| name::read(content).text).unwrap_or_default()
+        super::rfc4514(self.subject_der).unwrap_or_default()
     }
 
     /// A certificate that was seen elsewhere. `None` unless it is an authority whose fields could be read.

@@ -9,13 +9,13 @@ use rcgen::{
 };
 
 /// 2026-11-22T10:00:00Z, within the validity of everything made here unless a test says otherwise.
-pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_795_341_600);
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_795_341_600);
 
 /// A certificate authority.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     params: CertificateParams,
     key: KeyPair,
-    pub(super) certificate: Certificate,
+    pub(crate) certificate: Certificate,
 }
 
 fn authority_params(name: &str) -> CertificateParams {
@@ -32,27 +32,32 @@ fn authority_params(name: &str) -> CertificateParams {
 
 impl Authority {
     /// A root of this name.
-    pub(super) fn root(name: &str) -> Self {
+    pub(crate) fn root(name: &str) -> Self {
         let (params, key) = (authority_params(name), KeyPair::generate().unwrap());
         let certificate = Certificate::parse(params.self_signed(&key).unwrap().der());
         Self { params, key, certificate }
     }
 
     /// An authority under this one, changed by `tweak`.
-    pub(super) fn authority(&self, name: &str, tweak: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub(crate) fn authority(&self, name: &str, tweak: impl FnOnce(&mut CertificateParams)) -> Self {
         let (mut params, key) = (authority_params(name), KeyPair::generate().unwrap());
         tweak(&mut params);
         let certificate = Certificate::parse(params.signed_by(&key, &self.issuer()).unwrap().der());
         Self { params, key, certificate }
     }
 
+    /// The certificate of that authority with which it vouches for itself, as a root.
+    pub(crate) fn self_signed(other: &Self) -> Certificate {
+        Certificate::parse(other.params.self_signed(&other.key).unwrap().der())
+    }
+
     /// A certificate of this authority for the name and key of another.
-    pub(super) fn cross_sign(&self, other: &Self) -> Certificate {
+    pub(crate) fn cross_sign(&self, other: &Self) -> Certificate {
         Certificate::parse(other.params.signed_by(&other.key, &self.issuer()).unwrap().der())
     }
 
     /// A leaf for `names`, changed by `tweak`; its common name is the first of them.
-    pub(super) fn leaf(&self, names: &[&str], tweak: impl FnOnce(&mut CertificateParams)) -> Certificate {
+    pub(crate) fn leaf(&self, names: &[&str], tweak: impl FnOnce(&mut CertificateParams)) -> Certificate {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let common_name = names.first().cloned().unwrap_or_else(|| "leaf".into());
         let mut params = CertificateParams::new(names).unwrap();
@@ -68,7 +73,7 @@ impl Authority {
     }
 
     /// The certificate with its signed part changed and signed anew by this authority.
-    pub(super) fn resign(&self, certificate: &Certificate, change: impl FnOnce(&mut Vec<u8>)) -> Certificate {
+    pub(crate) fn resign(&self, certificate: &Certificate, change: impl FnOnce(&mut Vec<u8>)) -> Certificate {
         let mut tbs = certificate.tbs_der().to_vec();
         change(&mut tbs);
         let signature = self.key.sign(&tbs).unwrap();
@@ -78,7 +83,7 @@ impl Authority {
     }
 
     /// Its certificate as the only trusted root.
-    pub(super) fn trusted(&self) -> Roots {
+    pub(crate) fn trusted(&self) -> Roots {
         Roots::none().with_pem(&self.certificate.der).unwrap()
     }
 
@@ -94,6 +99,6 @@ fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
 }
 
 /// The place of `needle` in `bytes`.
-pub(super) fn position(bytes: &[u8], needle: &[u8]) -> usize {
+pub(crate) fn position(bytes: &[u8], needle: &[u8]) -> usize {
     bytes.windows(needle.len()).position(|window| window == needle).unwrap()
 }

@@ -1,5 +1,6 @@
 //! `goprobe analyze`: recordings in, report out.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,7 +21,7 @@ use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
 use crate::report::{self, Context, Input, Observations, Report};
 use crate::source::{self, Reader, Secrets};
-use crate::types::Timestamp;
+use crate::types::{Span, Timestamp};
 
 /// What was found out about a recording: all that the report is made of.
 #[derive(Debug)]
@@ -56,7 +57,57 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     }
     let (data, exit) = present(&examined, &overrides, &args.report, started)?;
     output::deliver(&data, args.report.output.as_deref())?;
+    if !args.report.quiet {
+        if args.report.verbose > 0 {
+            account(&examined, now().since(started)).iter().for_each(|line| output::remark(line));
+        }
+        if exit == Exit::Undecided {
+            advice(&args.facts).iter().for_each(|line| output::remark(line));
+        }
+    }
     Ok(exit)
+}
+
+/// What was read and judged, and how long it took: for `-v`.
+fn account(examined: &Examined, took: Span) -> Vec<String> {
+    let Examined { inputs, case, .. } = examined;
+    let mut lines: Vec<String> = inputs
+        .iter()
+        .map(|input| format!("read {}: {} bytes, SHA-256 {}", input.path, input.bytes, input.sha256))
+        .collect();
+    let recording = &case.recording;
+    let judged = case.connections.iter().filter(|connection| connection.relevance > Relevance::Other).count();
+    lines.push(format!(
+        "{} packets, {} TCP connections ({judged} judged), {} DNS questions, {} TLS handshakes, {} plain HTTP exchanges",
+        recording.packets,
+        recording.flows,
+        case.lookups.len(),
+        case.handshakes.len(),
+        case.exchanges.len()
+    ));
+    let names = case.lookups.iter().filter(|it| it.relevance > Relevance::Other).map(|it| it.name.as_str());
+    let servers = case.connections.iter().filter(|it| it.relevance > Relevance::Other).flat_map(|it| &it.names);
+    let hosts: BTreeSet<&str> = names.chain(servers.map(String::as_str)).collect();
+    lines.push(format!(
+        "judged hosts: {}",
+        if hosts.is_empty() { "none".to_owned() } else { Vec::from_iter(hosts).join(", ") }
+    ));
+    lines.push(format!("rules {}, SHA-256 {}", examined.rules_version, examined.rules_sha256));
+    lines.push(format!("took {} ms", took.nanos() / 1_000_000));
+    lines
+}
+
+/// What the user could add where nothing was decided.
+fn advice(facts: &Facts) -> Option<String> {
+    let missing: Vec<&str> = [
+        (facts.go_log.is_none(), "--go-log (what go printed)"),
+        (facts.go_env.is_none(), "--go-env (text of `go env` and `env`)"),
+        (facts.reference.is_none(), "--reference (honest DNS answers)"),
+    ]
+    .into_iter()
+    .filter_map(|(missing, option)| missing.then_some(option))
+    .collect();
+    (!missing.is_empty()).then(|| format!("goprobe: it may help to give {}", missing.join(", ")))
 }
 
 /// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other.
@@ -281,6 +332,13 @@ mod tests {
         assert_eq!(exit, Exit::Undecided);
         assert_eq!(shown("--allow tls --fail-on low").1, Exit::Findings);
         assert_eq!(shown("--warn tls --fail-on medium").1, Exit::Undecided);
+    }
+
+    #[test]
+    fn an_undecided_run_asks_for_what_was_not_given() {
+        assert!(advice(&args("").facts).unwrap().contains("--go-log"));
+        assert!(!advice(&args("--go-log l --go-env e").facts).unwrap().contains("--go-log"));
+        assert_eq!(advice(&args("--go-log l --go-env e --reference r").facts), None);
     }
 
     #[test]

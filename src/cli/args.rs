@@ -8,9 +8,16 @@ use clap::{Args as Group, Parser, Subcommand, ValueEnum};
 use crate::finding::Confidence;
 use crate::report::Severity;
 
-/// Names the cause of failed Go module downloads.
+const AFTER_HELP: &str = "\
+Start with:  tcpdump -i any -s 0 -w go.pcap   (as root, on the machine that runs go, before go starts)
+             go mod download 2>go.log; go env >go.env; env >>go.env
+             goprobe analyze go.pcap --go-log go.log --go-env go.env
+
+Exit status: 0 nothing found, 1 findings, 2 goprobe could not do it, 3 nothing found but undecided";
+
+/// Names the cause of failed Go downloads from a recording of the network.
 #[derive(Debug, Parser)]
-#[command(name = "goprobe", version, about, max_term_width = 100)]
+#[command(name = "goprobe", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) command: Command,

@@ -3,7 +3,7 @@
 //! Told apart by acknowledgements and by who spoke first, never by go's words: "TLS handshake timeout" alone has four causes.
 
 use crate::observation::{
-    Alert, Case, Connection, End, Handshake, Marks, Opening, Outcome, Segment, SegmentKind, Sighting,
+    Alert, Case, Connection, End, Handshake, Marks, Opening, Outcome, Segment, SegmentKind, Sighting, Veil,
 };
 use crate::types::{Direction, Moment, Span};
 
@@ -28,7 +28,7 @@ pub(super) enum Fate {
     /// Something else than TLS.
     NotTls { at: Moment, marks: Marks },
     /// The hello and its repetitions were never acknowledged, not even in part.
-    HelloVanished { segments: Vec<Segment>, large_first: bool },
+    HelloVanished { segments: Vec<Segment> },
     /// Only the first part of the hello was acknowledged.
     HelloCut { segments: Vec<Segment> },
     /// A later, smaller part of the hello arrived; the full-size one before it did not.
@@ -36,7 +36,7 @@ pub(super) enum Fate {
     /// The server has the hello and says nothing.
     Silent { hello: Moment, acknowledged: Option<Segment> },
     /// Of the server's flight only small parts after a hole arrived.
-    FlightTooBig { tail: Segment, acknowledged: Option<Segment> },
+    FlightTooBig { small: Vec<Segment> },
     /// The server began to answer and the rest did not come, or a reset or close cut it off.
     Interrupted { resets: Vec<(Segment, Marks)> },
     /// The recording does not show it.
@@ -85,14 +85,13 @@ pub(super) fn segment_at(connection: &Connection, at: Moment) -> Option<Segment>
     connection.segments.iter().find(|segment| segment.at == at).copied()
 }
 
-/// Resets in the server's name from the hello on, recorded duplicates left out where the recording holds any.
+/// Resets in the server's name from the hello on, recorded twice or not.
 fn resets_after_hello(case: &Case, handshake: &Handshake, connection: &Connection) -> Vec<(Segment, Marks)> {
     let Some(hello) = &handshake.hello else { return Vec::new() };
     connection
         .segments
         .towards(Direction::ToClient)
         .filter(|segment| segment.flags.rst() && segment.at > hello.started)
-        .filter(|segment| segment.kind != SegmentKind::Duplicate || case.health.duplicates == 0)
         .map(|segment| (*segment, case.marks(connection, segment)))
         .collect()
 }
@@ -105,6 +104,20 @@ fn resets_before_completion(case: &Case, handshake: &Handshake, connection: &Con
     let mut resets = resets_after_hello(case, handshake, connection);
     resets.retain(|(segment, marks)| segment.at < done && marks.any());
     resets
+}
+
+/// What the client sent after its hello and nobody ever acknowledged: what follows a forged end did not arrive either.
+pub(super) fn unanswered(handshake: &Handshake, connection: &Connection) -> Vec<Segment> {
+    let Some(hello) = &handshake.hello else { return Vec::new() };
+    let Some(first) = segment_at(connection, hello.started) else { return Vec::new() };
+    let arrived = connection.segments.towards(Direction::ToClient).any(|segment| {
+        let through = segment.ack.wrapping_sub(first.seq).cast_signed();
+        segment.length == 0 && !segment.flags.rst() && !segment.flags.fin() && through > 0
+    });
+    if arrived {
+        return Vec::new();
+    }
+    connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > hello.at).copied().collect()
 }
 
 /// The hello's segments as the log has them, repetitions included.
@@ -121,8 +134,11 @@ fn hello_segments(handshake: &Handshake, connection: &Connection) -> Vec<Segment
 fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate {
     let Some(hello) = handshake.hello.as_ref() else { return Fate::Unseen };
     let segments = hello_segments(handshake, connection);
-    let Some(first) = segments.first().copied() else { return Fate::Unseen };
     let Some(initial) = connection.initial_seq.to_server else { return Fate::Unseen };
+    // The first by number: recorders swap packets.
+    let Some(first) = segments.iter().min_by_key(|segment| segment.seq.wrapping_sub(initial)).copied() else {
+        return Fate::Unseen;
+    };
     let repeated = segments.iter().filter(|segment| segment.seq == first.seq).count() > REPETITIONS
         || connection.retransmissions.to_server as usize >= REPETITIONS;
     let waited = connection.last.time.since(hello.at.time) >= PATIENCE
@@ -145,8 +161,7 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
         if let Some(sack) = sack_of_hello {
             return Fate::HelloTooBig { segments, sack: *sack };
         }
-        let large_first = segments.len() == 1 && first.length > 1_200 || segments.iter().all(|s| s.length > 1_200);
-        return Fate::HelloVanished { segments, large_first };
+        return Fate::HelloVanished { segments };
     }
     if acknowledged < end {
         return Fate::HelloCut { segments };
@@ -159,17 +174,17 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
     let tail = connection
         .segments
         .towards(Direction::ToClient)
-        .find(|segment| segment.length > 0 && segment.kind == SegmentKind::OutOfOrder)
-        .copied();
+        .any(|segment| segment.length > 0 && segment.kind == SegmentKind::OutOfOrder);
     let hole = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
-    match tail {
-        Some(tail) if hole => Fate::FlightTooBig { tail, acknowledged },
-        _ if handshake.server_hello.is_none() && connection.bytes.to_client == 0 => {
-            Fate::Silent { hello: hello.at, acknowledged }
-        }
-        _ if hole || matches!(handshake.certificates, Sighting::Hidden(crate::observation::Veil::EndOfCapture)) => {
-            Fate::Interrupted { resets: Vec::new() }
-        }
-        _ => Fate::Unseen,
+    if tail && hole {
+        let small = connection.segments.towards(Direction::ToClient).filter(|segment| !segment.flags.rst());
+        return Fate::FlightTooBig { small: small.copied().collect() };
     }
+    if handshake.server_hello.is_none() && connection.bytes.to_client == 0 {
+        return Fate::Silent { hello: hello.at, acknowledged };
+    }
+    if hole || matches!(handshake.certificates, Sighting::Hidden(Veil::EndOfCapture)) {
+        return Fate::Interrupted { resets: Vec::new() };
+    }
+    Fate::Unseen
 }

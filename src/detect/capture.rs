@@ -2,7 +2,7 @@
 
 use super::Detector;
 use crate::finding::{Assessment, Citation, Code, Confidence, Evidence, Fault, Finding, Subject};
-use crate::observation::Case;
+use crate::observation::{Case, Relevance};
 use crate::reference::Reference;
 use crate::types::Moment;
 
@@ -56,9 +56,18 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
         let places: Vec<Moment> = health.first_duplicate.into_iter().collect();
         limit(Code::CaptureDuplicated, &places, summary, "Record on one interface.");
     }
-    if !health.midstream.is_empty() {
+    // A connection of somebody else that is older than the recording limits nothing.
+    let midstream: Vec<Moment> = health
+        .midstream
+        .iter()
+        .copied()
+        .filter(|at| {
+            case.connections.iter().any(|connection| connection.first == *at && connection.relevance > Relevance::Other)
+        })
+        .collect();
+    if !midstream.is_empty() {
         let summary = "Connections were already open when the recording began.".to_owned();
-        limit(Code::CaptureMidstream, &health.midstream, summary, "Start recording before the command.");
+        limit(Code::CaptureMidstream, &midstream, summary, "Start recording before the command.");
     }
     if health.one_sided.len() as u64 > health.two_sided {
         let summary = "Of most connections only one direction was recorded.".to_owned();

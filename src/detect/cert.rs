@@ -5,6 +5,7 @@
 
 mod chain;
 mod unseen;
+mod words;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,9 +14,10 @@ use super::Detector;
 use super::subject::{host_of, is_incidental, judged_handshakes, subject};
 use crate::certificate::{Certificate, Judgement, Known, KnownIntermediates, judge};
 use crate::finding::{Assessment, Code, Evidence, Subject};
+use crate::go::GoErrorKind;
 use crate::observation::{Case, CertificateId, Connection, Handshake, Outcome, Sighting};
 use crate::reference::Reference;
-use crate::types::Moment;
+use crate::types::{Direction, Moment};
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[
@@ -76,7 +78,7 @@ impl Shown<'_> {
             if let Some(at) = handshake.certificates_at {
                 evidence.push(Evidence::segment("certificates", at, connection.flow, ""));
             }
-            for alert in handshake.alerts.iter().filter(|alert| alert.direction == crate::types::Direction::ToServer) {
+            for alert in handshake.alerts.iter().filter(|alert| alert.direction == Direction::ToServer) {
                 evidence.push(Evidence::segment("client_alert", alert.at, connection.flow, "the client rejects it"));
             }
         }
@@ -91,6 +93,28 @@ fn tls_subject(host: Option<String>, connection: &Connection) -> Subject {
     } else {
         subject(host, connection)
     }
+}
+
+/// Whether a client's rejection can be about the certificate: what can be read of its alert does not speak against it
+/// (RFC 8446 §6.2, 42 to 46, 48 and 113).
+fn may_be_over_certificate(handshake: &Handshake) -> bool {
+    let mut readable = handshake
+        .alerts
+        .iter()
+        .filter(|alert| alert.direction == Direction::ToServer)
+        .filter_map(|alert| alert.content);
+    readable.all(|content| matches!(content.description, 42..=46 | 48 | 113))
+}
+
+/// Whether go names another reason for its failure with that host, and none about a certificate.
+fn gave_up_otherwise(case: &Case, host: Option<&str>) -> bool {
+    let mut about =
+        case.go.errors().iter().filter(|error| error.host.is_some() && error.host.as_deref() == host).peekable();
+    about.peek().is_some()
+        && about.all(|error| {
+            let kind = error.kind.innermost();
+            !kind.is_certificate() && !matches!(kind, GoErrorKind::GitError(_) | GoErrorKind::Other)
+        })
 }
 
 /// Public intermediates, and those that other servers of the recording sent.
@@ -130,7 +154,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         found.iter_mut().for_each(|finding| finding.incidental = incidental);
         assessment.found.extend(found);
     }
-    let (found, not_assessed) = unseen::assess(case);
+    let (found, not_assessed) = unseen::assess(case, reference);
     assessment.found.extend(found);
     assessment.not_assessed.extend(not_assessed);
     assessment

@@ -5,6 +5,7 @@
 //! merely differ are not lies: operators answer by place.
 
 mod denied;
+mod elsewhere;
 mod failing;
 mod injected;
 mod lying;
@@ -47,9 +48,9 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         if injected.is_none() {
             assessment.found.extend(denied::assess(case, reference, name).or_else(|| failing::assess(case, name)));
         }
-        assessment.found.extend(injected.map(|(finding, _)| finding));
+        assessment.found.extend(injected.into_iter().flat_map(|(findings, _)| findings));
     }
-    assessment.found.extend(lying::local_override(case, reference, &names));
+    assessment.found.extend(elsewhere::assess(case, reference, &names));
     assessment.found.extend(resolver::assess(case, reference, &names));
     assessment.not_assessed.extend(failing::unsettled(case, &names));
     assessment

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Detector;
 use super::subject::{best_name, called, is_incidental, judged_connections, subject};
+use super::tcp::over_ipv4;
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::go::GoErrorKind;
 use crate::observation::{Case, Connection, IcmpError, Opening, Relevance, Veil};
@@ -19,6 +20,8 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Silence shorter than this, without a repeated SYN, proves nothing (RFC 6298: the first repetition comes after a second).
 const PATIENCE: Span = Span::from_seconds(3);
+/// go tries IPv4 after 300 ms without an answer over IPv6 (`net.Dialer.FallbackDelay`).
+const FALLBACK: Span = Span::from_millis(300);
 /// Evidence cited of each role.
 const CITED: usize = 64;
 
@@ -29,10 +32,13 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         groups.entry(connection.server).or_default().push(connection);
     }
     for (server, group) in &groups {
-        if let Some(mut finding) = unreachable(case, group).or_else(|| silent(case, *server, group)) {
+        if let Some(mut finding) = unreachable(case, group)
+            .or_else(|| silent(case, *server, group))
+            .or_else(|| refused_over_ipv6(case, group))
+            .or_else(|| lost_the_race(case, group))
+        {
             finding.incidental = group.iter().all(|connection| is_incidental(connection));
-            let finding = in_ipv6(case, finding, *server, group);
-            assessment.found.push(finding);
+            assessment.found.push(in_ipv6(case, finding, *server, group));
         } else if group.iter().any(|connection| is_unsettled(case, connection)) {
             assessment.not_assessed.push(NotAssessed {
                 code: Code::NetAddressBlackhole,
@@ -42,7 +48,17 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
             });
         }
     }
-    assessment.found.extend(blocked_locally(case, reference, &groups));
+    let mut local = rejected_locally(case);
+    for finding in blocked_locally(case, reference, &groups) {
+        if !local.iter().any(|known| known.subject.address == finding.subject.address) {
+            local.push(finding);
+        }
+    }
+    assessment.found.retain(|finding| {
+        finding.code != Code::NetUnreachable
+            || !local.iter().any(|known| known.subject.address == finding.subject.address)
+    });
+    assessment.found.extend(local);
     assessment
 }
 
@@ -120,6 +136,58 @@ fn silent(case: &Case, server: SocketAddr, group: &[&Connection]) -> Option<Find
     Some(finding)
 }
 
+/// Refusals over IPv6 beside IPv4 that works for the same host, whoever refuses.
+fn refused_over_ipv6(case: &Case, group: &[&Connection]) -> Option<Finding> {
+    if !over_ipv4(case, group) || group.iter().any(|one| matches!(one.opening, Opening::Established { .. })) {
+        return None;
+    }
+    let refused: Vec<_> = group
+        .iter()
+        .filter_map(|connection| match &connection.opening {
+            Opening::Refused { syns, reset } => Some((*connection, syns, *reset)),
+            _ => None,
+        })
+        .collect();
+    let (connection, _, reset) = refused.first()?;
+    let subject = subject(best_name(connection), connection);
+    let summary = format!("{} ({}) is refused.", called(&subject), connection.server);
+    let start = Evidence::segment("refusal", *reset, connection.flow, "");
+    let mut finding =
+        Finding::new(Code::NetAddressBlackhole, Fault::Network, Confidence::Strong, subject, start, summary);
+    for (connection, syns, reset) in refused.iter().take(CITED) {
+        syns.iter().take(4).for_each(|syn| finding.cite(Evidence::segment("syn", *syn, connection.flow, "")));
+        finding.cite(Evidence::segment("refusal", *reset, connection.flow, ""));
+    }
+    Some(finding)
+}
+
+/// Several connections over IPv6 that nothing answered before IPv4 took their place: one SYN each, since go gives the
+/// loser up. A single one is ordinary loss, and an answer that comes late shows IPv6 at work.
+fn lost_the_race(case: &Case, group: &[&Connection]) -> Option<Finding> {
+    let first = group.first()?;
+    let last = case.recording.last?;
+    let unanswered = |connection: &&Connection| match &connection.opening {
+        Opening::Unanswered { syns } => syns.first().is_some_and(|syn| last.since(syn.time) >= FALLBACK),
+        _ => false,
+    };
+    if group.len() < 2 || !group.iter().all(unanswered) || !over_ipv4(case, group) {
+        return None;
+    }
+    let subject = subject(best_name(first), first);
+    let mut syns = group.iter().flat_map(|connection| match &connection.opening {
+        Opening::Unanswered { syns } => {
+            syns.iter().map(|syn| Evidence::segment("unanswered_syn", *syn, connection.flow, "")).collect()
+        }
+        _ => Vec::new(),
+    });
+    let start = syns.next()?;
+    let rest: Vec<Evidence> = syns.take(CITED).collect();
+    let summary = format!("{} SYNs to {} are not answered.", rest.len() + 1, called(&subject));
+    let finding =
+        Finding::new(Code::NetAddressBlackhole, Fault::Network, Confidence::Moderate, subject, start, summary);
+    Some(finding.with_evidence(rest))
+}
+
 /// Another destination of the same client answered, or its resolver did.
 fn answered_elsewhere(case: &Case, connection: &Connection, server: SocketAddr) -> bool {
     let client = connection.client.ip();
@@ -140,6 +208,7 @@ fn unreachable(case: &Case, group: &[&Connection]) -> Option<Finding> {
         .filter(|connection| connection.packets.to_client == 0)
         .flat_map(|connection| connection.icmp.iter().filter_map(|index| Some((*connection, case.icmp.get(*index)?))))
         .filter(|(connection, error)| fatal(error) && error.quoted.destination == connection.server)
+        .filter(|(connection, error)| error.from != connection.client.ip())
         .collect();
     let (connection, error) = *errors.first()?;
     if group.iter().any(|connection| connection.packets.to_client > 0) {
@@ -223,6 +292,56 @@ fn in_ipv6(case: &Case, finding: Finding, server: SocketAddr, group: &[&Connecti
     broken
 }
 
+/// ICMP errors that the client sent to itself: its own firewall rejects what it wanted to send.
+fn rejected_locally(case: &Case) -> Vec<Finding> {
+    let mut found: Vec<Finding> = Vec::new();
+    for error in &case.icmp {
+        let own = error.from == error.to && error.quoted.source.ip() == error.from;
+        let server = error.quoted.destination;
+        let fatal = matches!(error.kind, IcmpKind::Unreachable | IcmpKind::Prohibited | IcmpKind::PortUnreachable);
+        let answered = case.connections.iter().any(|one| one.server == server && one.packets.to_client > 0);
+        let host = case
+            .connections
+            .iter()
+            .filter(|one| one.server == server)
+            .find_map(best_name)
+            .or_else(|| {
+                case.go.errors().iter().find(|said| said.address == Some(server)).and_then(|said| said.host.clone())
+            })
+            .or_else(|| {
+                let leads = |lookup: &&crate::observation::Lookup| {
+                    lookup.relevance > Relevance::Other
+                        && lookup
+                            .answers
+                            .iter()
+                            .flat_map(crate::observation::Answer::addresses)
+                            .any(|to| to == server.ip())
+                };
+                case.lookups.iter().find(leads).map(|lookup| lookup.name.clone())
+            });
+        if !own || !fatal || answered || host.is_none() || server.port() == 53 {
+            continue;
+        }
+        let subject = Subject { host, address: Some(server.ip()), port: Some(server.port()), module: None };
+        let evidence = Evidence::frame("icmp_error", error.at, "sent by the client to itself");
+        if let Some(known) = found.iter_mut().find(|known| known.subject == subject) {
+            known.cite(evidence);
+            continue;
+        }
+        let summary =
+            format!("The client's own firewall rejects the connection to {server}: it sends the ICMP error itself.");
+        found.push(
+            Finding::new(Code::NetBlockedLocally, Fault::Client, Confidence::Strong, subject, evidence, summary)
+                .with_remedy(
+                    "Look at the firewall and security policy of the client itself (nftables, iptables, endpoint protection, container network policy).",
+                    Some("nft list ruleset"),
+                )
+                .with_reference("RFC 1122 §3.2.2.1"),
+        );
+    }
+    found
+}
+
 /// The client's own system refused before a packet left: go says so, and no SYN is there although the recording would show it.
 fn blocked_locally(
     case: &Case,
@@ -247,16 +366,23 @@ fn blocked_locally(
             continue;
         }
         // Another destination, or the name's lookup, shows that the recording was made in the right place.
-        let watched =
-            !case.lookups.is_empty() || case.connections.iter().any(|other| other.relevance > Relevance::Other);
+        let watched = case.lookups.iter().any(|lookup| lookup.query.is_some())
+            || case.connections.iter().any(|other| other.relevance > Relevance::Other);
         let honest = reference.special(address.ip()).is_none();
         let confidence = if watched && !sent { Confidence::Strong } else { Confidence::Moderate };
-        let what = if denied { "does not permit" } else { "has no route for" };
+        let what = match error.kind.innermost() {
+            GoErrorKind::NoRoute => "rejects",
+            _ if denied => "does not permit",
+            _ => "has no route for",
+        };
         let summary = format!(
             "The client's own system {what} the connection to {address}{}.",
             if sent { "" } else { ": no packet for it left the machine" }
         );
-        let (code, remedy) = if denied {
+        // A missing route reads "network is unreachable". "No route to host" without a packet on a working network is a
+        // firewall's reject, or a route made to say so.
+        let policy = denied || (!sent && watched && matches!(error.kind.innermost(), GoErrorKind::NoRoute));
+        let (code, remedy) = if policy {
             (
                 Code::NetBlockedLocally,
                 "Look at the firewall and security policy of the client itself (nftables, iptables, SELinux, endpoint protection, container network policy).",
@@ -272,7 +398,12 @@ fn blocked_locally(
             Evidence::log(error.line, error.text.clone()),
             summary,
         )
-        .with_remedy(remedy, Some(if denied { "nft list ruleset" } else { "ip route get 203.0.113.1" }));
+        .with_remedy(remedy, Some(if policy { "nft list ruleset" } else { "ip route get 203.0.113.1" }));
+        if policy && !denied {
+            finding = finding.not_excluding(
+                "a route of the client that rejects this address, or a neighbour that does not answer ARP",
+            );
+        }
         if sent || !honest {
             finding = finding.not_excluding("the failure was reported by the network");
         }

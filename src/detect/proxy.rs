@@ -1,8 +1,10 @@
 //! Proxies: what they refuse, whether they can be reached, and settings that send a host the wrong way.
 
 mod answers;
+mod known;
 mod reach;
 mod route;
+mod scheme;
 
 use super::Detector;
 use crate::finding::{Assessment, Code};
@@ -25,7 +27,7 @@ pub(super) const DETECTOR: Detector = Detector {
 fn assess(case: &Case, reference: &Reference) -> Assessment {
     let mut found = answers::assess(case, reference);
     found.extend(reach::unreachable(case));
-    found.extend(reach::wrong_scheme(case));
+    found.extend(scheme::assess(case));
     found.extend(route::bypassed(case, reference));
     Assessment { found, not_assessed: Vec::new() }
 }

@@ -1,5 +1,7 @@
 //! TCP: who refuses, who resets, who writes into a stream, and transfers that stop.
 
+mod throttled;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -8,8 +10,9 @@ use super::attempt::segment_at;
 use super::subject::{best_name, called, is_incidental, judged_connections, subject};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding};
 use crate::observation::{Case, Connection, End, Marks, Opening, Outcome, Segment, SegmentKind};
+use crate::packet::TcpFlags;
 use crate::reference::Reference;
-use crate::types::{Direction, Moment, Span};
+use crate::types::{Direction, Moment, Span, Timestamp};
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[
@@ -18,6 +21,7 @@ pub(super) const DETECTOR: Detector = Detector {
         Code::TcpResetInjected,
         Code::TcpDataInjected,
         Code::TcpStalled,
+        Code::TcpThrottled,
     ],
     assess,
 };
@@ -28,6 +32,8 @@ const CITED: usize = 48;
 const IDLE: Span = Span::from_seconds(60);
 /// A transfer that has not moved for so long does not come back: go itself waits for ever.
 const STALLED: Span = Span::from_seconds(10);
+/// A segment this long is as long as the path takes them.
+const FULL_SIZE: u32 = 1_200;
 /// A host this few hops away is in the client's own network or at its provider.
 const NEAR_HOPS: u8 = 4;
 
@@ -38,8 +44,13 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         groups.entry(connection.server).or_default().push(connection);
     }
     for group in groups.values() {
-        let findings =
-            [refused(case, reference, group), reset(case, group), injected_data(case, group), stalled(case, group)];
+        let findings = [
+            refused(case, reference, group),
+            reset(case, group),
+            injected_data(case, group),
+            stalled(case, group),
+            throttled::assess(case, group),
+        ];
         for mut finding in findings.into_iter().flatten() {
             finding.incidental = group.iter().all(|connection| is_incidental(connection));
             assessment.found.push(finding);
@@ -59,6 +70,9 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
         })
         .collect();
     let (connection, _, segment, _) = refusals.first()?;
+    if over_ipv4(case, group) {
+        return None; // told as a matter of IPv6, which hindered nothing
+    }
     let subject = subject(best_name(connection), connection);
     let marks =
         refusals.iter().map(|(.., marks)| marks).max_by_key(|marks| marks.classes()).cloned().unwrap_or_default();
@@ -88,7 +102,7 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
     } else {
         let summary = format!("{host} ({}) refuses the connection: nothing listens on that port.", connection.server);
         let confidence = if marks.blind { Confidence::Moderate } else { Confidence::Strong };
-        (Code::TcpConnectionRefused, Fault::Server, confidence, "refusal", summary)
+        (Code::TcpConnectionRefused, Fault::Upstream, confidence, "refusal", summary)
     };
     let note = |segment: &Segment, marks: &Marks| {
         let words = marks.words();
@@ -156,7 +170,7 @@ fn hops_of(ttl: u8) -> u8 {
 fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
     let resets: Vec<(&Connection, Segment, Marks, bool)> = group
         .iter()
-        .filter(|connection| !judged_by_tls(case, connection))
+        .filter(|connection| !judged_by_tls(case, connection) && !matches!(connection.opening, Opening::Refused { .. }))
         .filter_map(|connection| {
             let effective = match connection.end {
                 End::Reset { direction: Direction::ToClient, at } => Some(at),
@@ -164,18 +178,19 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
             };
             let candidates = connection.segments.towards(Direction::ToClient).filter(|segment| segment.flags.rst());
             candidates
-                .filter(|segment| !is_clean_up(connection, segment))
+                .filter(|segment| !is_clean_up(connection, segment) && !in_handshake(case, connection, segment))
                 .filter(|segment| segment.kind != SegmentKind::Duplicate)
                 .map(|segment| {
                     // Only an answer can come too early; a server may reset an open connection whenever it likes.
                     let mut marks = case.marks(connection, segment);
-                    marks.early = None;
+                    marks.early = marks.any_but_early().then(|| case.early_reset(connection, segment)).flatten();
                     (*connection, *segment, marks, effective == Some(segment.at))
                 })
                 .find(|(.., marks, _)| marks.any())
         })
         .collect();
-    let (connection, segment, marks, _) = resets.first()?;
+    let (connection, segment, marks, _) =
+        resets.iter().max_by_key(|(.., marks, effective)| (*effective, marks.classes()))?;
     let effective = resets.iter().any(|(.., effective)| *effective);
     let subject = subject(best_name(connection), connection);
     let summary = format!(
@@ -201,6 +216,9 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
     );
     for (connection, segment, marks, _) in resets.iter().take(CITED) {
         finding.cite(Evidence::segment("forged_reset", segment.at, connection.flow, marks.words()));
+        for kept in never_acknowledged(connection).iter().take(CITED) {
+            finding.cite(Evidence::segment("unanswered", kept.at, connection.flow, ""));
+        }
     }
     if !effective {
         finding = finding.with_severity(crate::finding::Severity::Medium);
@@ -223,7 +241,49 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
 /// Whether a TLS handshake of this connection failed at its hello, which is judged there.
 fn judged_by_tls(case: &Case, connection: &Connection) -> bool {
     case.handshakes_in(connection.flow)
-        .any(|handshake| handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
+        .any(|handshake| handshake.hello.is_some() && matches!(handshake.outcome, Outcome::Reset | Outcome::Alert))
+        || case
+            .handshakes_in(connection.flow)
+            .any(|handshake| handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
+}
+
+/// Whether a segment came between a hello and the end of its handshake: the TLS detectors tell of it.
+fn in_handshake(case: &Case, connection: &Connection, segment: &Segment) -> bool {
+    case.handshakes_in(connection.flow).any(|handshake| {
+        let done = handshake.client_records.first().map(|(at, _)| *at).or(handshake.certificates_at);
+        let begun = handshake.hello.as_ref().is_some_and(|hello| segment.at > hello.started);
+        begun && done.is_some_and(|done| segment.at < done)
+    })
+}
+
+/// The client's data that the server never acknowledged, and what the client sent after them.
+fn never_acknowledged(connection: &Connection) -> Vec<Segment> {
+    let Some(initial) = connection.initial_seq.to_server else { return Vec::new() };
+    let acknowledged = connection.acknowledged.to_server.unwrap_or(0);
+    if acknowledged >= connection.bytes.to_server {
+        return Vec::new();
+    }
+    connection
+        .segments
+        .towards(Direction::ToServer)
+        .filter(|segment| !segment.flags.syn() && !segment.flags.rst())
+        .filter(|segment| {
+            let start = u64::from(segment.seq.wrapping_sub(initial).wrapping_sub(1));
+            start + u64::from(segment.length) > acknowledged && (segment.length > 0 || start > acknowledged)
+        })
+        .copied()
+        .collect()
+}
+
+/// Whether these are connections over IPv6 to a host that the same recording shows at work over IPv4.
+pub(super) fn over_ipv4(case: &Case, group: &[&Connection]) -> bool {
+    group.iter().all(|connection| connection.server.is_ipv6())
+        && case.connections.iter().any(|other| {
+            other.server.is_ipv4()
+                && matches!(other.opening, Opening::Established { .. })
+                && other.bytes.to_client > 0
+                && other.names.iter().any(|name| group.iter().any(|connection| connection.names.contains(name)))
+        })
 }
 
 /// A reset that only clears up: after a FIN of either side, or on a connection that nobody had used for a minute.
@@ -307,7 +367,7 @@ fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
 /// A transfer that stops for good without a close, after the handshake.
 fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
     let end = case.recording.last?;
-    let stalled: Vec<(&Connection, Moment)> = group
+    let stalled: Vec<(&Connection, Stall)> = group
         .iter()
         .filter(|connection| matches!(connection.opening, Opening::Established { .. }))
         .filter(|connection| {
@@ -315,27 +375,43 @@ fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
         })
         .filter_map(|connection| Some((*connection, stall(connection, end)?)))
         .collect();
-    let (connection, since) = *stalled.first()?;
+    let (connection, stall) = stalled.first()?;
+    let since = stall.since;
     let subject = subject(best_name(connection), connection);
     let summary = format!(
-        "The transfer from {} stops after {} bytes and never goes on: repetitions stay unanswered.",
+        "The transfer from {} stops after {} bytes and never goes on: {}.",
         called(&subject),
-        connection.bytes.to_client
+        connection.bytes.to_client,
+        stall.how
     );
+    let at_work = case.connections.iter().any(|other| {
+        other.flow != connection.flow
+            && other.client.ip() == connection.client.ip()
+            && other.segments.towards(Direction::ToClient).any(|segment| segment.at > since && segment.length > 0)
+    });
     let mut finding = Finding::new(
         Code::TcpStalled,
         Fault::Interference,
-        Confidence::from_classes(stalled.len()),
+        Confidence::from_classes(stall.classes + usize::from(stalled.len() > 1) + usize::from(at_work))
+            .min(Confidence::Strong),
         subject,
         Evidence::segment("last_progress", since, connection.flow, ""),
         summary,
     );
-    for (connection, _) in &stalled {
-        for segment in connection.segments.iter().filter(|segment| segment.at > since).take(CITED) {
+    for (connection, stall) in &stalled {
+        for segment in never_acknowledged(connection).iter().take(CITED) {
+            finding.cite(Evidence::segment("unanswered", segment.at, connection.flow, ""));
+        }
+        for segment in connection.segments.iter().filter(|segment| segment.at > stall.since).take(CITED) {
             let role = if segment.direction == Direction::ToServer { "unanswered" } else { "repetition" };
             finding.cite(Evidence::segment(role, segment.at, connection.flow, ""));
         }
     }
+    finding = if at_work {
+        finding.excluding("the client's network as a whole is down", "other connections go on")
+    } else {
+        finding.not_excluding("the client's network as a whole went down")
+    };
     Some(
         finding
             .with_number("bytes", i64::try_from(connection.bytes.to_client).unwrap_or(i64::MAX))
@@ -344,25 +420,56 @@ fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
     )
 }
 
-/// When a connection made progress last, if after that data were sent again and again without an answer.
-fn stall(connection: &Connection, end: crate::types::Timestamp) -> Option<Moment> {
+/// A transfer that stopped.
+struct Stall {
+    /// When it made progress last.
+    since: Moment,
+    /// What shows that more was to come.
+    how: &'static str,
+    /// Independent signs of that.
+    classes: usize,
+}
+
+/// When a connection made progress last, if something shows that more was to come and nothing came.
+fn stall(connection: &Connection, end: Timestamp) -> Option<Stall> {
     if !matches!(connection.end, End::Open | End::Closed | End::Reset { direction: Direction::ToServer, .. }) {
         return None;
     }
-    if connection.fin.to_client.is_some() || connection.segments.head.is_empty() {
+    if connection.fin.to_client.is_some() || connection.segments.head.is_empty() || connection.bytes.to_client == 0 {
         return None;
     }
-    let last_from_server =
-        connection.segments.towards(Direction::ToClient).rfind(|segment| segment.kind == SegmentKind::Regular)?;
-    let after: Vec<_> =
-        connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > last_from_server.at).collect();
+    let to_client = || connection.segments.towards(Direction::ToClient);
+    let last = *to_client().rfind(|segment| segment.kind == SegmentKind::Regular && !segment.flags.rst())?;
+    // Later acknowledgements show that the server is there and has nothing to say.
+    let since = last.at;
+    if end.since(since.time) < STALLED {
+        return None;
+    }
+    let asked = connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > since);
+    let waited = connection.fin.to_server.is_none_or(|fin| fin.time.since(since.time) >= STALLED);
     let repeated =
-        after.iter().filter(|segment| segment.kind == SegmentKind::Retransmission && segment.length > 0).count();
-    let asked = after.iter().any(|segment| segment.length > 0);
-    let holes = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
-    let silence = end.since(last_from_server.at.time);
-    ((repeated >= 3 && asked) || (holes && connection.bytes.to_client > 0)).then_some(())?;
-    (silence >= STALLED).then_some(last_from_server.at)
+        asked.clone().filter(|segment| segment.kind == SegmentKind::Retransmission && segment.length > 1).count();
+    // Keep-alive probes take the last byte's number again (RFC 9293 §3.8.4).
+    let probes = asked
+        .clone()
+        .filter(|segment| segment.length <= 1 && last.ack.wrapping_sub(segment.seq) == 1 && !segment.flags.fin())
+        .count();
+    let hole = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
+    let full_window = connection.segments.towards(Direction::ToServer).next_back().is_some_and(|last| last.window == 0);
+    // A sender that has more to send does not set PSH on the segments before.
+    let cut = last.length >= FULL_SIZE && !last.flags.has(TcpFlags::PSH) && !full_window;
+    let (how, classes) = if repeated >= 3 {
+        ("repetitions stay unanswered", 2)
+    } else if probes >= 2 && waited {
+        ("keep-alive probes stay unanswered", 2)
+    } else if hole && waited {
+        ("a hole in it is never filled", 1)
+    } else if cut && waited {
+        ("its last segment announces more", 1)
+    } else {
+        return None;
+    };
+    Some(Stall { since, how, classes })
 }
 
 #[cfg(test)]

@@ -4,18 +4,19 @@
 //! attempts in the recording: another name at the same address, the same name with a smaller hello.
 
 mod answered;
+mod residual;
 mod silent;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::Detector;
-use super::attempt::{Fate, fate, segment_at};
+use super::attempt::{Fate, fate, segment_at, unanswered};
 use super::subject::{host_of, is_incidental, is_proxy, judged_handshakes, subject};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Finding, NotAssessed, Subject};
-use crate::observation::{Case, Connection, Handshake, Marks, Opening, Relevance, Veil};
+use crate::observation::{Case, Connection, Handshake, Marks, Opening, Veil};
 use crate::reference::Reference;
-use crate::types::{Moment, Span};
+use crate::types::Moment;
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[
@@ -34,10 +35,10 @@ pub(super) const DETECTOR: Detector = Detector {
     assess,
 };
 
-/// Residual blocks were seen to last 90 or 180 seconds (`detection` literature on the GFW).
-const RESIDUAL: Span = Span::from_seconds(180);
 /// Evidence cited of each role; the rest says nothing new.
 const CITED: usize = 40;
+/// Packets of one connection cited for what became of them.
+const CITED_EACH: usize = 16;
 /// A hello at least this much smaller is another shape.
 const SMALLER: u32 = 200;
 
@@ -69,6 +70,13 @@ impl Attempt<'_> {
         let note = format!("{} bytes in {} segments", hello.bytes, hello.segments);
         for at in [hello.started, hello.at] {
             finding.cite(Evidence::segment("client_hello", at, self.connection.flow, note.clone()));
+        }
+    }
+
+    /// What the client sent afterwards and nobody acknowledged: the path kept it, too.
+    fn cite_unanswered(&self, finding: &mut Finding) {
+        for segment in unanswered(self.handshake, self.connection).iter().take(CITED_EACH) {
+            finding.cite(Evidence::segment("unanswered", segment.at, self.connection.flow, ""));
         }
     }
 }
@@ -111,7 +119,7 @@ impl<'a, 'c> Controls<'a, 'c> {
     }
 }
 
-fn assess(case: &Case, _: &Reference) -> Assessment {
+fn assess(case: &Case, reference: &Reference) -> Assessment {
     // Other programs' handshakes serve as controls, too.
     let all: Vec<Attempt<'_>> = case
         .handshakes
@@ -130,7 +138,8 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
     let mut assessment = Assessment::default();
     for group in groups.values() {
         let controls = Controls::of(group, &all);
-        let finding = answered::assess(case, group, &all, &controls).or_else(|| silent::assess(case, group, &controls));
+        let finding =
+            answered::assess(case, group, &controls, reference).or_else(|| silent::assess(case, group, &controls));
         match finding {
             Some(mut finding) => {
                 finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));
@@ -139,8 +148,11 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
             None => assessment.not_assessed.extend(blind(group)),
         }
     }
-    // What a block of the address does to others' names is told with the name that set it off.
-    answered::absorb_residual(&mut assessment.found);
+    for finding in residual::assess(case, &groups, &all) {
+        // What a block of the address does to others' names is told with the name that set it off.
+        residual::absorb(&mut assessment.found, &finding);
+        assessment.found.push(finding);
+    }
     assessment
 }
 

@@ -131,7 +131,7 @@ const TABLE: &[Line] = &[
     rivals(&[C::TlsClienthelloIntolerance], &[C::NetMtuBlackhole], Against::NotSurer),
     line(&[C::TlsSniReset], &[C::TlsSniBlackhole, C::TlsSniClosed], Scope::Host),
     line(&[C::TlsSniBlackhole], &[C::TlsSniClosed], Scope::Host),
-    line(SNI, &[C::TlsResidualBlock], Scope::Place),
+    line(&[C::TlsResidualBlock], SNI, Scope::Host),
     line(
         &[C::TlsSniReset, C::TlsSniBlackhole, C::TlsSniClosed, C::TlsResidualBlock],
         &[
@@ -428,11 +428,13 @@ mod tests {
 
     #[test]
     fn a_reset_by_name_beats_its_echoes() {
-        for code in [C::TlsResidualBlock, C::TcpResetInjected, C::TcpStalled, C::TlsHandshakeTimeout] {
+        for code in [C::TcpResetInjected, C::TcpStalled, C::TlsHandshakeTimeout] {
             holds(&finding(C::TlsSniReset, HOST, TRUE), &finding(code, HOST, TRUE));
             strangers(&finding(C::TlsSniReset, HOST, TRUE), &finding(code, "github.com", "140.82.112.3"));
         }
         holds(&finding(C::TlsResidualBlock, HOST, TRUE), &finding(C::NetAddressBlackhole, HOST, TRUE));
+        // A block that outlasts its trigger says more than the trigger alone.
+        holds(&finding(C::TlsResidualBlock, HOST, TRUE), &finding(C::TlsSniReset, HOST, TRUE));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{Circumstances, Diagnosis, Outcome, Overrides, Ranked, Verdict, Who, fingerprint, precedence};
-use crate::finding::{Assessment, Citation, Confidence, Evidence, Fault, Finding, NotAssessed};
+use super::{Circumstances, Diagnosis, Outcome, Overrides, Ranked, Verdict, Who, fingerprint, precedence, sentence};
+use crate::finding::{Assessment, Citation, Code, Confidence, Evidence, Fault, Finding, NotAssessed};
 use crate::observation::Veil;
 
 /// Brings what the detectors say into order and names one cause.
@@ -184,15 +184,20 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
             cause: Some(cause.finding.code),
             who,
             fingerprint: Some(cause.fingerprint.clone()),
-            summary: sentence(&cause.finding),
+            summary: sentence::of(&cause.finding, &hosts(cause, ranked), circumstances.exit_status == Some(0)),
         };
     }
     // Encryption alone leaves no doubt where go succeeded or at least did not complain; a recording with holes does.
     let holes = not_assessed.iter().any(|item| item.veil != Veil::Encrypted);
+    let unexplained;
     let (outcome, summary) = if !circumstances.go_traffic {
         (Outcome::NoTraffic, "No traffic of the go command is in the recording, and nothing local explains why.")
-    } else if circumstances.failed() {
-        (Outcome::Inconclusive, "The go command failed, and the recording does not show why.")
+    } else if circumstances.failed() && !answered(ranked, circumstances) {
+        unexplained = match circumstances.errors.last() {
+            Some(error) => format!("The go command failed, and the recording does not show why; go said: {error}"),
+            None => "The go command failed, and the recording does not show why.".to_owned(),
+        };
+        (Outcome::Inconclusive, unexplained.as_str())
     } else if circumstances.exit_status.is_none() && holes {
         (Outcome::Inconclusive, "Nothing wrong was found, but the recording does not show everything that matters.")
     } else if ranked.iter().any(|ranked| {
@@ -208,26 +213,28 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
     Verdict { outcome, cause: None, who: Who::Unknown, fingerprint: None, summary: summary.to_owned() }
 }
 
-fn sentence(cause: &Finding) -> String {
-    let subject = &cause.subject;
-    let place = subject
-        .host
-        .clone()
-        .or_else(|| subject.address.map(|address| address.to_string()))
-        .or_else(|| subject.module.clone());
-    let title = cause.code.title();
-    let at = place.as_ref().map_or_else(String::new, |place| format!(" ({place})"));
-    let place = place.as_deref().unwrap_or("the download");
-    match cause.fault {
-        Fault::Interference => format!("Somebody on the path interferes with {place}: {title}."),
-        Fault::ProxyPolicy => format!("A proxy's policy stops the download: {title}{at}."),
-        Fault::Network => format!("The network is at fault, not the server: {title}{at}."),
-        Fault::Client => format!("The set-up of this client is at fault: {title}{at}."),
-        Fault::Server => format!("{place} itself is at fault, not the network: {title}."),
-        Fault::ProxyUpstream => format!("The proxy, or what lies behind it, is at fault: {title}{at}."),
-        Fault::Upstream => format!("The service at the far end is at fault, not the network: {title}{at}."),
-        Fault::Unknown | Fault::Harmless => format!("It cannot be told who is at fault: {title}{at}."),
+/// Whether go gave up for what a service rightly said, such as that it does not have the version.
+fn answered(ranked: &[Ranked], circumstances: &Circumstances) -> bool {
+    ranked.iter().map(|ranked| &ranked.finding).any(|finding| {
+        finding.code == Code::HttpNotFound && finding.confidence() > Confidence::Weak && circumstances.died_of(finding)
+    })
+}
+
+/// The hosts of all findings that tell the same as the cause, its own first.
+fn hosts<'r>(cause: &'r Ranked, ranked: &'r [Ranked]) -> Vec<&'r str> {
+    let same = |other: &&Ranked| {
+        other.consequence_of.is_none()
+            && (other.finding.code, other.finding.fault) == (cause.finding.code, cause.finding.fault)
+    };
+    let mut hosts: Vec<&str> = Vec::new();
+    for host in
+        std::iter::once(cause).chain(ranked.iter().filter(same)).filter_map(|it| it.finding.subject.host.as_deref())
+    {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
     }
+    hosts
 }
 
 fn first_citation(finding: &Finding) -> (u8, Option<crate::types::Moment>, String) {
@@ -242,7 +249,7 @@ fn first_citation(finding: &Finding) -> (u8, Option<crate::types::Moment>, Strin
 pub(crate) mod tests {
     use super::*;
     use crate::diagnosis::Level;
-    use crate::finding::{Code, Severity, Subject};
+    use crate::finding::{Severity, Subject};
     use crate::types::{FrameNo, Moment, Timestamp};
 
     pub(crate) fn moment(number: u32) -> Moment {
@@ -373,6 +380,17 @@ pub(crate) mod tests {
         assert_eq!(case(true, Some(0), &["go: warning"]), Outcome::Ok);
         assert_eq!(case(false, Some(1), &[]), Outcome::NoTraffic);
         assert_eq!(case(false, Some(0), &[]), Outcome::NoTraffic);
+    }
+
+    #[test]
+    fn a_version_that_does_not_exist_is_nobodys_fault_and_not_a_riddle() {
+        let mut missing = finding(Code::HttpNotFound, HOST, TRUE);
+        let mut circumstances = failed();
+        circumstances.errors = vec!["go: reading https://proxy.golang.org/x: 404 Not Found".to_owned()];
+        assert_eq!(told(vec![missing.clone()], &circumstances).verdict.outcome, Outcome::Inconclusive);
+        missing.go_error = Some("go: reading https://proxy.golang.org/x: 404 Not Found".to_owned());
+        let verdict = told(vec![missing], &circumstances).verdict;
+        assert_eq!((verdict.outcome, verdict.cause), (Outcome::Ok, None));
     }
 
     #[test]

@@ -36,6 +36,9 @@ impl SegmentLog {
     }
 
     pub(crate) fn into_segments(self) -> Segments {
-        Segments { head: self.head, omitted: self.omitted, tail: self.tail.into() }
+        let (mut head, mut tail) = (self.head, Vec::from(self.tail));
+        head.shrink_to_fit();
+        tail.shrink_to_fit();
+        Segments { head, omitted: self.omitted, tail }
     }
 }

@@ -19,9 +19,9 @@ const PATIENCE: Span = Span::from_millis(1_000);
 /// Gaps kept in detail per stream.
 const GAPS: usize = 32;
 /// Segments whose first bytes are remembered, to notice different contents for the same range.
-const REMEMBERED: usize = 12;
+const REMEMBERED: usize = 8;
 /// Bytes remembered of each.
-const PREFIX: usize = 32;
+const PREFIX: usize = 16;
 
 /// A part of a stream, in order.
 #[derive(Debug)]
@@ -255,9 +255,11 @@ impl Stream {
             self.give_up(offset, seen_at, &mut pieces);
             self.drain(&mut pieces);
         }
-        // What was acknowledged and never seen is missing at the end, too.
-        if let Some(acknowledged) = self.acknowledged.filter(|acked| self.carried_data && *acked > self.next) {
-            self.give_up(acknowledged, at, &mut pieces);
+        // What was acknowledged, or lies before a FIN, and was never seen is missing at the end, too.
+        let acknowledged = self.acknowledged.filter(|_| self.carried_data);
+        let finished = self.fin.map(|(offset, _)| offset).filter(|_| self.initial_seq.is_some());
+        if let Some(end) = acknowledged.max(finished).filter(|end| *end > self.next) {
+            self.give_up(end, at, &mut pieces);
         }
         pieces
     }

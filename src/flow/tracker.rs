@@ -23,11 +23,13 @@ pub(crate) struct Limits {
     pub(crate) remembered: usize,
     /// How long after its end a connection's late packets (a contradicting answer, a late reset) still matter.
     pub(crate) linger: Span,
+    /// Ended connections that wait for late packets at the same time.
+    pub(crate) lingering: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { live: 1 << 16, remembered: 1 << 17, linger: Span::from_seconds(20) }
+        Self { live: 1 << 16, remembered: 1 << 17, linger: Span::from_seconds(20), lingering: 2_048 }
     }
 }
 
@@ -49,7 +51,12 @@ struct Key {
 
 impl Key {
     fn new(ip: &Ip, tcp: &Tcp<'_>) -> Self {
-        let (a, b) = ((ip.source, tcp.source_port), (ip.destination, tcp.destination_port));
+        let source = SocketAddr::new(ip.source, tcp.source_port);
+        Self::between(source, SocketAddr::new(ip.destination, tcp.destination_port))
+    }
+
+    fn between(a: SocketAddr, b: SocketAddr) -> Self {
+        let (a, b) = ((a.ip(), a.port()), (b.ip(), b.port()));
         if a <= b { Self { low: a, high: b } } else { Self { low: b, high: a } }
     }
 }
@@ -80,6 +87,9 @@ pub(crate) struct Flow<S> {
     pub(crate) data_segments: u32,
     pub(crate) state: S,
     key: Key,
+    lingers: bool,
+    /// The initial sequence numbers as the first packets give them, whether or not those are the SYNs.
+    bases: Both<Option<u32>>,
 }
 
 impl<S> Flow<S> {
@@ -109,6 +119,8 @@ enum Entry {
     Live(usize),
     /// Ended and handed over; late packets are not a new connection.
     Over(u32),
+    /// Only quoted in ICMP errors so far; the connection will have this number.
+    Quoted(u32),
 }
 
 /// All connections of a recording.
@@ -118,8 +130,11 @@ pub(crate) struct Tracker<S> {
     flows: Vec<Option<Box<Flow<S>>>>,
     free: Vec<usize>,
     over: VecDeque<(Key, u32)>,
+    /// Ended connections that may still get late packets, in the order of their ends.
+    lingering: VecDeque<(usize, FlowId)>,
     ended: Vec<Box<Flow<S>>>,
     next_id: u32,
+    opened: u32,
     since_sweep: u32,
 }
 
@@ -131,15 +146,17 @@ impl<S: Default> Tracker<S> {
             flows: Vec::new(),
             free: Vec::new(),
             over: VecDeque::new(),
+            lingering: VecDeque::new(),
             ended: Vec::new(),
             next_id: 0,
+            opened: 0,
             since_sweep: 0,
         }
     }
 
     /// Connections seen so far.
     pub(crate) const fn count(&self) -> u32 {
-        self.next_id
+        self.opened
     }
 
     /// Connections that have ended since the last call; their readers' state was not told about a flush yet.
@@ -149,11 +166,9 @@ impl<S: Default> Tracker<S> {
 
     /// The live connection between these two ends, whichever opened it.
     pub(crate) fn between(&self, a: SocketAddr, b: SocketAddr) -> Option<&Flow<S>> {
-        let (a, b) = ((a.ip(), a.port()), (b.ip(), b.port()));
-        let key = if a <= b { Key { low: a, high: b } } else { Key { low: b, high: a } };
-        match self.entries.get(&key)? {
+        match self.entries.get(&Key::between(a, b))? {
             Entry::Live(slot) => self.flows.get(*slot)?.as_deref(),
-            Entry::Over(_) => None,
+            Entry::Over(_) | Entry::Quoted(_) => None,
         }
     }
 
@@ -165,6 +180,12 @@ impl<S: Default> Tracker<S> {
         }
         let key = Key::new(ip, tcp);
         let opens = tcp.flags.syn() && !tcp.flags.ack();
+        while self.lingering.len() > self.limits.lingering {
+            let Some((slot, id)) = self.lingering.pop_front() else { break };
+            if self.flows.get(slot).is_some_and(|flow| flow.as_deref().is_some_and(|flow| flow.id == id)) {
+                self.hand_over(slot);
+            }
+        }
         let slot = match self.entries.get(&key) {
             Some(Entry::Live(slot)) => {
                 let slot = *slot;
@@ -180,11 +201,15 @@ impl<S: Default> Tracker<S> {
                 }
             }
             Some(Entry::Over(_)) if !opens => return None,
-            Some(Entry::Over(_)) | None => self.open(key, at, ip, tcp),
+            Some(Entry::Over(_) | Entry::Quoted(_)) | None => self.open(key, at, ip, tcp),
         };
         let flow = self.flows.get_mut(slot)?.as_deref_mut()?;
         let direction = flow.direction_from(SocketAddr::new(ip.source, tcp.source_port));
         let (pieces, duplicate) = flow.take(at, direction, ip, tcp);
+        if flow.ended() && !flow.lingers {
+            flow.lingers = true;
+            self.lingering.push_back((slot, flow.id));
+        }
         Some(Step { flow, direction, pieces, duplicate })
     }
 
@@ -204,8 +229,12 @@ impl<S: Default> Tracker<S> {
         let source = SocketAddr::new(ip.source, tcp.source_port);
         let destination = SocketAddr::new(ip.destination, tcp.destination_port);
         let (client, server) = if is_from_client(tcp) { (source, destination) } else { (destination, source) };
+        let id = match self.entries.get(&key) {
+            Some(Entry::Quoted(id)) => FlowId(*id),
+            _ => self.number(),
+        };
         let flow = Box::new(Flow {
-            id: FlowId(self.next_id),
+            id,
             client,
             server,
             first: at,
@@ -222,8 +251,10 @@ impl<S: Default> Tracker<S> {
             data_segments: 0,
             state: S::default(),
             key,
+            lingers: false,
+            bases: Both::default(),
         });
-        self.next_id = self.next_id.saturating_add(1);
+        self.opened = self.opened.saturating_add(1);
         let slot = if let Some(slot) = self.free.pop() {
             if let Some(place) = self.flows.get_mut(slot) {
                 *place = Some(flow);
@@ -235,6 +266,35 @@ impl<S: Default> Tracker<S> {
         };
         self.entries.insert(key, Entry::Live(slot));
         slot
+    }
+
+    fn number(&mut self) -> FlowId {
+        let id = FlowId(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
+        id
+    }
+
+    /// Takes an ICMP error's quotation of a segment, with its header. Wireshark numbers connections that are only quoted
+    /// so far, too.
+    pub(crate) fn quoted(&mut self, a: SocketAddr, b: SocketAddr) {
+        let key = Key::between(a, b);
+        if self.entries.contains_key(&key) {
+            return;
+        }
+        let id = self.number().0;
+        self.entries.insert(key, Entry::Quoted(id));
+        self.remember(key, id);
+    }
+
+    /// Forgets what is remembered for the longest time when it is too much.
+    fn remember(&mut self, key: Key, id: u32) {
+        self.over.push_back((key, id));
+        while self.over.len() > self.limits.remembered {
+            let Some((key, id)) = self.over.pop_front() else { break };
+            if matches!(self.entries.get(&key), Some(Entry::Over(known) | Entry::Quoted(known)) if *known == id) {
+                self.entries.remove(&key);
+            }
+        }
     }
 
     /// Hands over connections that ended a while ago.
@@ -267,13 +327,7 @@ impl<S: Default> Tracker<S> {
         let Some(flow) = self.flows.get_mut(slot).and_then(Option::take) else { return };
         self.free.push(slot);
         self.entries.insert(flow.key, Entry::Over(flow.id.0));
-        self.over.push_back((flow.key, flow.id.0));
-        while self.over.len() > self.limits.remembered {
-            let Some((key, id)) = self.over.pop_front() else { break };
-            if matches!(self.entries.get(&key), Some(Entry::Over(known)) if *known == id) {
-                self.entries.remove(&key);
-            }
-        }
+        self.remember(flow.key, flow.id.0);
         self.ended.push(flow);
     }
 }
@@ -292,16 +346,12 @@ fn is_from_client(tcp: &Tcp<'_>) -> bool {
     }
 }
 
-/// Whether a SYN opens another connection than the one known under its addresses and ports.
+/// Whether a SYN opens another connection than the one known under its addresses and ports: its sequence number is not
+/// the one that the sender's first packet, or the first acknowledgement of it, implies. So does Wireshark, and so a SYN
+/// that was recorded after its answer finds the connection.
 fn starts_anew<S>(flow: &Flow<S>, ip: &Ip, tcp: &Tcp<'_>) -> bool {
     let direction = flow.direction_from(SocketAddr::new(ip.source, tcp.source_port));
-    match (direction, flow.streams.of(direction).initial_seq) {
-        (Direction::ToServer, Some(initial)) => initial != tcp.seq,
-        // A SYN after packets without one: the old connection's tail came first.
-        (Direction::ToServer, None) => true,
-        // The other side opens (simultaneous open is not a thing of Go's): a new connection in the other direction.
-        (Direction::ToClient, _) => flow.ended() || flow.streams.of(direction).initial_seq != Some(tcp.seq),
-    }
+    flow.bases.of(direction).is_some_and(|base| base != tcp.seq)
 }
 
 impl<S> Flow<S> {
@@ -325,6 +375,14 @@ impl<S> Flow<S> {
             segment.kind = SegmentKind::Duplicate;
             self.log.push(segment);
             return (Pieces::None, true);
+        }
+        if tcp.flags.syn() {
+            *self.bases.of_mut(direction) = Some(tcp.seq);
+        } else {
+            self.bases.of_mut(direction).get_or_insert(tcp.seq.wrapping_sub(1));
+        }
+        if tcp.flags.ack() {
+            self.bases.of_mut(direction.reversed()).get_or_insert(tcp.ack.wrapping_sub(1));
         }
         self.last = at;
         let counter = self.packets.of_mut(direction);
@@ -511,6 +569,29 @@ mod tests {
     }
 
     #[test]
+    fn a_syn_recorded_after_its_answer_finds_the_connection_and_one_after_an_old_tail_does_not() {
+        let mut wire = Wire::new();
+        assert_eq!(wire.send(false, 5000, S | A, 900, 101, b""), Some(FlowId(0)));
+        assert_eq!(wire.send(true, 5000, S, 100, 0, b""), Some(FlowId(0)));
+        assert_eq!(wire.send(true, 6000, A, 4_000, 900, b"tail"), Some(FlowId(1)));
+        assert_eq!(wire.send(true, 6000, S, 100, 0, b""), Some(FlowId(2)));
+    }
+
+    #[test]
+    fn a_connection_only_quoted_so_far_has_its_number_already_and_is_not_counted() {
+        let mut wire = Wire::new();
+        for port in [7000, 7000, 7001] {
+            wire.tracker.quoted(format!("10.0.0.2:{port}").parse().unwrap(), format!("{SERVER}:443").parse().unwrap());
+        }
+        assert_eq!(wire.tracker.count(), 0);
+        assert_eq!(wire.send(true, 5000, S, 100, 0, b""), Some(FlowId(2)));
+        let (a, b) = (format!("{CLIENT}:5001"), format!("{SERVER}:443"));
+        wire.tracker.quoted(a.parse().unwrap(), b.parse().unwrap());
+        assert_eq!(wire.send(true, 5001, S, 100, 0, b""), Some(FlowId(3)));
+        assert_eq!(wire.tracker.count(), 2);
+    }
+
+    #[test]
     fn a_reset_counts_only_at_the_expected_sequence_number() {
         let mut wire = Wire::new();
         wire.send(true, 5000, S, 100, 0, b"");
@@ -556,7 +637,7 @@ mod tests {
     #[test]
     fn ten_thousand_connections_stay_within_the_limit_and_keep_their_numbers() {
         let mut wire = Wire::new();
-        wire.tracker.limits = Limits { live: 64, remembered: 128, linger: Span::from_seconds(1) };
+        wire.tracker.limits = Limits { live: 64, remembered: 128, linger: Span::from_seconds(1), lingering: 8 };
         for port in 1..=10_000u16 {
             wire.send(true, port, S, 1, 0, b"");
         }

@@ -65,6 +65,12 @@ pub struct GoError {
 }
 
 impl GoError {
+    /// Whether the proxy was dialled: its address stands beside the host that was wanted.
+    #[must_use]
+    pub const fn is_about_proxy(&self) -> bool {
+        matches!(self.kind, GoErrorKind::ProxyConnect(_) | GoErrorKind::SocksError { .. })
+    }
+
     /// What was asked, where the URL tells.
     #[must_use]
     pub fn request(&self) -> Option<ModuleRequest> {
@@ -228,8 +234,7 @@ impl GoLog {
         let mut found = Vec::new();
         for error in &self.errors {
             let Some(address) = error.address else { continue };
-            let proxied = matches!(error.kind, GoErrorKind::ProxyConnect(_) | GoErrorKind::SocksError { .. });
-            let pair = (error.host.as_deref().filter(|_| !proxied), address);
+            let pair = (error.host.as_deref().filter(|_| !error.is_about_proxy()), address);
             if !found.contains(&pair) {
                 found.push(pair);
             }

@@ -93,7 +93,10 @@ impl GoRun {
         if !self.proxies().is_empty() {
             return None;
         }
-        self.errors().iter().find(|error| error.address == Some(address)).and_then(|error| error.host.clone())
+        self.errors()
+            .iter()
+            .find(|error| error.address == Some(address) && !error.is_about_proxy())
+            .and_then(|error| error.host.clone())
     }
 
     /// The first error about a host, else about an address.

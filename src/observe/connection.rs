@@ -57,6 +57,12 @@ pub(crate) fn is_one_sided<S>(flow: &Flow<S>) -> bool {
 }
 
 fn opening<S>(flow: &Flow<S>) -> Opening {
+    // A refusal that came first ended the attempt, even where the host itself answers afterwards.
+    if let Some(reset) = flow.refused.filter(|reset| flow.syn_ack.is_some_and(|syn_ack| *reset < syn_ack))
+        && !flow.streams.to_server.carried_data
+    {
+        return Opening::Refused { syns: flow.syns.clone(), reset };
+    }
     if let (Some(syn), Some(syn_ack)) = (flow.syns.iter().rfind(|syn| Some(**syn) < flow.syn_ack), flow.syn_ack) {
         return Opening::Established { syn: *syn, syn_ack, syns: flow.syn_count };
     }

@@ -12,7 +12,8 @@ use crate::flow::{Body, Piece};
 use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
 use crate::protocol::dns::TcpFraming;
 use crate::protocol::http::h1;
-use crate::protocol::tls::{KeyLog, Plain};
+pub use crate::protocol::tls::KeyLog;
+use crate::protocol::tls::Plain;
 use crate::protocol::{Early, Progress, socks, tls};
 use crate::types::{Both, Direction, FlowId, Moment};
 
@@ -79,8 +80,6 @@ pub(crate) struct Conversation {
 pub(crate) struct Heard {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) handshake: Option<Handshake>,
-    /// The handshake runs in the tunnel that the last exchange opened.
-    pub(crate) tunnel: bool,
     /// There were secrets for the handshake that open nothing of it.
     pub(crate) wrong_secrets: bool,
 }
@@ -112,30 +111,13 @@ impl Conversation {
         }
     }
 
-    /// The name in the TLS hello, if there was one.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        self.tls().and_then(tls::Session::server_name)
-    }
-
-    /// Whether the TLS hello is Go's.
-    pub(crate) fn has_go_hello(&self) -> bool {
-        self.tls().is_some_and(|session| session.go_hello().is_some())
-    }
-
     /// All that was heard. `unseen` says which direction the recording lacks.
     pub(crate) fn finish(mut self, flow: FlowId, last: Moment, unseen: impl Fn(Direction) -> Option<Veil>) -> Heard {
         let reader = std::mem::take(&mut self.reader);
         self.leave(reader);
         let wrong_secrets = self.handshake.as_ref().is_some_and(|session| session.has_wrong_secrets());
         let handshake = self.handshake.map(|session| session.into_handshake(flow, last, unseen));
-        Heard { exchanges: self.exchanges, handshake, tunnel: self.tunnel, wrong_secrets }
-    }
-
-    fn tls(&self) -> Option<&tls::Session> {
-        match &self.reader {
-            Reader::Tls(session) => Some(session),
-            _ => self.handshake.as_deref(),
-        }
+        Heard { exchanges: self.exchanges, handshake, wrong_secrets }
     }
 
     fn bytes(&mut self, heading: &Heading, at: Moment, bytes: &[u8], sinks: &mut Sinks<'_, '_>) {
@@ -282,6 +264,9 @@ pub(crate) fn settle_outcome(handshake: &mut Handshake, connection: &Connection)
         (None, _) => false,
     };
     let answered = handshake.server_hello.is_some() || connection.bytes.to_client > 0;
+    if handshake.server_hello.is_none() && answered {
+        return; // the server said something that the recording does not show
+    }
     handshake.outcome = match connection.end {
         End::Reset { direction: Direction::ToClient, .. } => Outcome::Reset,
         End::Closed if server_closed_first => Outcome::Closed,

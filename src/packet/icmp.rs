@@ -88,6 +88,7 @@ fn named(source: IpAddr, destination: IpAddr, protocol: u8, transport: &[u8]) ->
         source: SocketAddr::new(source, 0),
         destination: SocketAddr::new(destination, 0),
         seq: None,
+        has_header: protocol == protocol::TCP && transport.len() >= 16,
         dns_id: None,
     };
     let (protocol::TCP | protocol::UDP | protocol::SCTP, [s0, s1, d0, d1, rest @ ..]) = (protocol, transport) else {

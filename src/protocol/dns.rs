@@ -65,6 +65,7 @@ pub(crate) struct Question {
 
 impl Question {
     /// The name with its letters as they were sent: resolvers that mix the case expect it back.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no detector holds the case against an answer yet"))]
     pub(crate) fn name_as_sent(&self) -> &str {
         self.mixed_case.as_deref().unwrap_or(&self.name)
     }

@@ -231,6 +231,7 @@ impl Session {
             url: String::new(),
             request: Some(at),
             response: None,
+            completed: None,
             credentials_sent: false,
             user_agent: None,
             status: None,
@@ -281,6 +282,7 @@ impl Session {
     fn reply(&mut self, code: u8, words: &str, granted: bool, at: Moment) -> Phase {
         let Some(exchange) = &mut self.exchange else { return Phase::Stopped };
         exchange.response = Some(at);
+        exchange.completed = Some(at);
         exchange.status = Some(u16::from(code));
         words.clone_into(&mut exchange.reason);
         exchange.complete = true;
@@ -291,6 +293,7 @@ impl Session {
     fn refuse(&mut self, used: usize, at: Moment, words: &str) -> Step {
         if let Some(exchange) = &mut self.exchange {
             exchange.response = Some(at);
+            exchange.completed = Some(at);
             words.clone_into(&mut exchange.reason);
             exchange.error = Some(words.to_owned());
         }
@@ -330,11 +333,6 @@ impl Session {
             Some(Early { at, bytes, hole })
         };
         Both { to_server: take(Direction::ToServer), to_client: take(Direction::ToClient) }
-    }
-
-    /// The exchange so far.
-    pub(crate) const fn exchange(&self) -> Option<&Exchange> {
-        self.exchange.as_ref()
     }
 
     /// The exchange, if there was one.

@@ -4,14 +4,9 @@
 //! columns. [`compact`] makes it out of PEM, so it can be made again. The certificates themselves are not kept: what links
 //! a bundled certificate to its own issuer is the CCADB's word.
 
-use std::fmt::Write as _;
 use std::io::Read as _;
 
-use ring::digest::{SHA256, digest};
-use x509_parser::extensions::ParsedExtension;
-use x509_parser::pem::Pem;
-use x509_parser::prelude::{FromDer, X509Name};
-
+use crate::certificate::{Certificate, certificates_in_pem, rfc4514};
 use crate::types::Timestamp;
 
 const MAGIC: &[u8] = b"GPI1";
@@ -110,10 +105,11 @@ impl Intermediates {
 /// Packs the certificates of a PEM file; what is no certificate is left out. The same PEM gives the same bytes.
 ///
 /// # Errors
-/// When there is no certificate in it.
+/// When there is no certificate in it, or the PEM itself is damaged.
 pub fn compact(pem: &[u8]) -> Result<Vec<u8>, super::import::ImportError> {
     use super::import::ImportError::{NoCertificate, Pack};
-    let mut list: Vec<Intermediate> = Pem::iter_from_buffer(pem).filter_map(|pem| read(&pem.ok()?)).collect();
+    let found = certificates_in_pem(pem).map_err(|_| NoCertificate)?;
+    let mut list: Vec<Intermediate> = found.iter().filter_map(|der| read(der)).collect();
     list.sort();
     list.dedup();
     let count = u32::try_from(list.len()).ok().filter(|&count| count > 0).ok_or(NoCertificate)?;
@@ -137,80 +133,20 @@ pub fn compact(pem: &[u8]) -> Result<Vec<u8>, super::import::ImportError> {
     Ok(packed)
 }
 
-fn read(pem: &Pem) -> Option<Intermediate> {
-    let certificate = pem.parse_x509().ok()?;
-    let key_id = certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
-        _ => None,
-    });
+fn read(der: &[u8]) -> Option<Intermediate> {
+    let certificate = Certificate::parse(der);
+    let facts = certificate.facts()?;
     // A field that the format cannot hold would make the whole bundle unreadable.
-    let field = |bytes: &[u8]| u16::try_from(bytes.len()).is_ok().then(|| Box::from(bytes));
+    let field = |bytes: &[u8]| u16::try_from(bytes.len()).is_ok().then(|| Box::<[u8]>::from(bytes));
+    let needed = |bytes: &[u8]| if bytes.is_empty() { None } else { field(bytes) };
     Some(Intermediate {
-        subject_der: field(certificate.subject().as_raw())?,
-        issuer_der: field(certificate.issuer().as_raw())?,
-        spki_der: field(certificate.public_key().raw)?,
-        key_id: field(key_id.unwrap_or_default())?,
-        not_before: Timestamp::from_seconds(certificate.validity().not_before.timestamp()),
-        not_after: Timestamp::from_seconds(certificate.validity().not_after.timestamp()),
-        sha256: digest(&SHA256, &pem.contents).as_ref().try_into().ok()?,
-    })
-}
-
-/// A distinguished name as an RFC 4514 string: last relative name first, special characters escaped (§2.1 to §2.4).
-pub(crate) fn rfc4514(der: &[u8]) -> Option<String> {
-    let (_, name) = X509Name::from_der(der).ok()?;
-    let relative = |rdn: &x509_parser::x509::RelativeDistinguishedName<'_>| {
-        let attributes: Vec<String> = rdn
-            .iter()
-            .map(|attribute| {
-                let oid = attribute.attr_type().to_id_string();
-                match (short_name(&oid), attribute.as_str()) {
-                    (Some(short), Ok(value)) => format!("{short}={}", escaped(value)),
-                    (short, Ok(value)) if !value.is_empty() => format!("{}={}", short.unwrap_or(&oid), escaped(value)),
-                    (short, _) => format!("{}=#{}", short.unwrap_or(&oid), hex(attribute.attr_value().data)),
-                }
-            })
-            .collect();
-        attributes.join("+")
-    };
-    let mut parts: Vec<String> = name.iter_rdn().map(relative).collect();
-    parts.reverse();
-    Some(parts.join(","))
-}
-
-/// The attribute types that RFC 4514 §3 has a short name for.
-fn short_name(oid: &str) -> Option<&'static str> {
-    Some(match oid {
-        "2.5.4.3" => "CN",
-        "2.5.4.6" => "C",
-        "2.5.4.7" => "L",
-        "2.5.4.8" => "ST",
-        "2.5.4.9" => "STREET",
-        "2.5.4.10" => "O",
-        "2.5.4.11" => "OU",
-        "0.9.2342.19200300.100.1.1" => "UID",
-        "0.9.2342.19200300.100.1.25" => "DC",
-        _ => return None,
-    })
-}
-
-fn escaped(value: &str) -> String {
-    let last = value.chars().count().saturating_sub(1);
-    let mut out = String::with_capacity(value.len());
-    for (at, c) in value.chars().enumerate() {
-        let special = matches!(c, '"' | '+' | ',' | ';' | '<' | '>' | '\\');
-        if special || (at == 0 && matches!(c, ' ' | '#')) || (at == last && c == ' ') {
-            out.push('\\');
-        }
-        if c == '\0' { out.push_str("\\00") } else { out.push(c) }
-    }
-    out
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
+        subject_der: needed(certificate.subject_der())?,
+        issuer_der: needed(certificate.issuer_der())?,
+        spki_der: needed(certificate.spki_der())?,
+        key_id: field(facts.extensions.subject_key_id.as_deref().unwrap_or_default())?,
+        not_before: facts.not_before?.timestamp(),
+        not_after: facts.not_after?.timestamp(),
+        sha256: certificate.sha256,
     })
 }
 

@@ -135,3 +135,15 @@ fn embedded(address: Ipv6Addr, prefix: u8) -> Ipv4Addr {
     let low = (u128::from(address) >> shift) & u128::from(u32::MAX);
     Ipv4Addr::from(u32::try_from(low).unwrap_or_default())
 }
+
+/// The IPv4 address in an address with the well-known prefix of NAT64, `64:ff9b::/96` (RFC 6052 §2.1).
+pub(super) fn nat64(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return None };
+    (u128::from(v6) >> 32 == 0x0064_ff9b_u128 << 64).then(|| embedded(v6, 96))
+}
+
+/// The last 32 bits of an IPv6 address as an IPv4 address.
+pub(super) fn last_32_bits(address: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(v6) = address else { return None };
+    Some(embedded(v6, 96))
+}

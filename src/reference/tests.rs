@@ -271,7 +271,7 @@ fn no_public_authority_looks_like_an_interceptor() {
     let rules = rules();
     assert!(rules.intermediates().len() > 1_700);
     for intermediate in rules.intermediates().iter() {
-        for name in [intermediate.name(), intermediates::rfc4514(&intermediate.issuer_der).unwrap()] {
+        for name in [intermediate.name(), crate::certificate::rfc4514(&intermediate.issuer_der).unwrap()] {
             assert!(!name.is_empty());
             assert_eq!(rules.interceptor(&name).map(|interceptor| &interceptor.vendor), None, "{name}");
         }
@@ -281,7 +281,7 @@ fn no_public_authority_looks_like_an_interceptor() {
         let mut der = vec![0x30, 0x82];
         der.extend(u16::try_from(root.subject.len()).unwrap().to_be_bytes());
         der.extend(root.subject.as_ref());
-        let name = intermediates::rfc4514(&der).unwrap();
+        let name = crate::certificate::rfc4514(&der).unwrap();
         assert_eq!(rules.interceptor(&name).map(|interceptor| &interceptor.vendor), None, "{name}");
     }
 }

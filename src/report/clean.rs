@@ -1,5 +1,7 @@
 //! What stands between hostile text and a reader: control and bidirectional characters, lengths, secrets.
 
+use crate::go::redacted;
+
 /// Characters kept of a name, an address, a path.
 pub(crate) const NAME: usize = 255;
 /// Characters kept of a sentence, a note, a line of a log, a URL.
@@ -39,20 +41,14 @@ fn harmless(c: char) -> char {
     }
 }
 
-/// Without passwords in URLs and in bare `user:password@host`, and without what follows `Authorization:`.
+/// Without secrets as [`redacted`] knows them, and without those in a bare `user:password@host`.
 fn without_secrets(text: &str) -> String {
+    let text = redacted(text);
     let mut safe = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while !rest.is_empty() {
         let (token, after) = split_token(rest);
-        match credentials_header(rest) {
-            Some(header) => {
-                safe.push_str(rest.get(..header).unwrap_or_default());
-                safe.push_str(" ***");
-                return safe;
-            }
-            None => push_token(&mut safe, token),
-        }
+        push_token(&mut safe, token);
         rest = after;
     }
     safe
@@ -66,49 +62,21 @@ fn split_token(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// Where the name of a header that carries credentials ends, if `text` begins with one.
-fn credentials_header(text: &str) -> Option<usize> {
-    ["authorization:", "proxy-authorization:", "cookie:", "set-cookie:"]
-        .into_iter()
-        .find_map(|name| text.get(..name.len()).filter(|head| head.eq_ignore_ascii_case(name)).map(str::len))
-}
-
-/// Appends a token with the user information taken out of it.
+/// Appends a token, without user information if it is no URL: `HTTPS_PROXY=user:password@host` begins after the equals
+/// sign, and `path@version` has no colon before the sign.
 fn push_token(safe: &mut String, token: &str) {
-    let start = token.find("://").map_or_else(|| after_assignment(token), |at| at.saturating_add(3));
+    let start = token.find('=').map_or(0, |at| at.saturating_add(1));
     let (head, rest) = token.split_at(start);
-    match user_info(rest, token.contains("://")) {
+    let authority = rest.find(['/', '?', '#']).and_then(|end| rest.get(..end)).unwrap_or(rest);
+    let user = authority.rfind('@').filter(|end| authority.get(..*end).is_some_and(|user| user.contains(':')));
+    match user.filter(|_| !token.contains("://")) {
         Some(end) => {
             safe.push_str(head);
             safe.push_str("***");
-            // A second URL may follow in the same token.
-            push_token(safe, rest.get(end..).unwrap_or_default());
-        }
-        None if token.contains("://") && rest.contains("://") => {
-            safe.push_str(head);
-            push_token(safe, rest);
+            safe.push_str(rest.get(end..).unwrap_or_default());
         }
         None => safe.push_str(token),
     }
-}
-
-/// `HTTPS_PROXY=user:password@host` begins after the equals sign.
-fn after_assignment(token: &str) -> usize {
-    token.find('=').map_or(0, |at| at.saturating_add(1))
-}
-
-/// Where the user information of `rest` ends (at the `@`), when it has one.
-///
-/// `path@version` is none: user information in a URL stands before the first slash, and a bare one holds a colon. A colon
-/// before the first slash that begins no port begins a password that holds a slash.
-fn user_info(rest: &str, url: bool) -> Option<usize> {
-    let authority = rest.find(['/', '?', '#']).and_then(|end| rest.get(..end)).unwrap_or(rest);
-    if let Some(end) = authority.rfind('@') {
-        return (url || authority.get(..end).is_some_and(|user| user.contains(':'))).then_some(end);
-    }
-    let (_, tail) = authority.rsplit_once(':')?;
-    let port = tail.bytes().all(|byte| byte.is_ascii_digit()) || tail.ends_with(']') || authority.starts_with('[');
-    if port || !url { None } else { rest.rfind('@') }
 }
 
 #[cfg(test)]

@@ -44,9 +44,10 @@ fn section(page: &mut String, finding: &Finding, report: &Report) {
     if let Some(error) = &finding.go_error {
         let _ = writeln!(page, "- **Go said:** {}", code(error));
     }
-    for item in &finding.evidence {
+    for (item, alike) in words::folded(finding) {
+        let role = item.role.replace('_', " ");
         let note = if item.note.is_empty() { String::new() } else { format!(": {}", escaped(&item.note)) };
-        let _ = writeln!(page, "- **Evidence:** {}, {}{note}", escaped(&words::pointer(item, report)), item.role);
+        let _ = writeln!(page, "- **Evidence:** {}, {role}{note}{alike}", escaped(&words::pointer(item, report)));
     }
     for filter in words::filters(&finding.evidence, report) {
         let _ = writeln!(page, "- **Wireshark:** {}", code(&filter));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::clean::{NAME, TEXT, line};
 use super::json::{Time, Why, hex};
 use super::names;
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, ValidityTime};
 use crate::diagnosis::Diagnosis;
 use crate::finding::Citation;
 use crate::observation::{
@@ -166,9 +166,11 @@ pub struct CertificateRecord {
     /// Serial number, lower-case hex.
     pub serial: Option<String>,
     /// Beginning of its validity.
-    pub not_before: Option<Time>,
-    /// End of its validity.
-    pub not_after: Option<Time>,
+    #[schemars(with = "Option<Time>")]
+    pub not_before: Option<String>,
+    /// End of its validity; it may lie beyond the times that a recording can have.
+    #[schemars(with = "Option<Time>")]
+    pub not_after: Option<String>,
     /// Names that it covers.
     pub names: Vec<String>,
 }
@@ -324,9 +326,7 @@ fn handshake(handshake: &Handshake, case: &Case) -> HandshakeRecord {
         },
         alerts: handshake.alerts.iter().map(alert).collect(),
         certificates: match &handshake.certificates {
-            Sighting::Seen(ids) => {
-                Some(ids.iter().filter_map(|id| case.certificate(*id)).filter_map(certificate).collect())
-            }
+            Sighting::Seen(ids) => Some(ids.iter().filter_map(|id| case.certificate(*id)).map(certificate).collect()),
             Sighting::Absent => Some(Vec::new()),
             Sighting::Hidden(_) => None,
         },
@@ -383,7 +383,18 @@ fn exchange(exchange: &Exchange) -> ExchangeRecord {
     }
 }
 
-/// What a certificate says. The one place where reports meet the certificate room, which has no facts to give yet.
-fn certificate(_: &Certificate) -> Option<CertificateRecord> {
-    None
+/// What a certificate says.
+fn certificate(certificate: &Certificate) -> CertificateRecord {
+    let facts = certificate.facts();
+    let time = |time: Option<ValidityTime>| time.map(|time| time.to_string());
+    let text = |text: Option<&String>| text.map(|text| line(text, TEXT));
+    CertificateRecord {
+        sha256: hex(&certificate.sha256),
+        subject: text(facts.and_then(|facts| facts.subject.as_ref())),
+        issuer: text(facts.and_then(|facts| facts.issuer.as_ref())),
+        serial: facts.and_then(|facts| facts.serial.clone()),
+        not_before: time(facts.and_then(|facts| facts.not_before)),
+        not_after: time(facts.and_then(|facts| facts.not_after)),
+        names: certificate.names().iter().map(|name| line(name, NAME)).collect(),
+    }
 }

@@ -77,12 +77,12 @@ fn failed() -> Circumstances {
 
 pub(crate) fn diagnosis() -> Diagnosis {
     let echo = Finding::new(
-        Code::TlsResidualBlock,
+        Code::TlsSniClosed,
         Fault::Interference,
         Confidence::Moderate,
         subject("proxy.golang.org", "142.250.74.113"),
         Evidence::segment("syn", at(60, 2_000), FlowId(4), ""),
-        "Three more connections to the address got no answer.",
+        "A reply in the name of the same address was forged.",
     );
     let chain = Finding::new(
         Code::CertMisorderedChain,
@@ -292,6 +292,7 @@ pub(crate) fn case() -> Case {
             url: "proxy.golang.org:443".to_owned(),
             request: Some(at(50, 1_500)),
             response: Some(at(51, 1_510)),
+            completed: Some(at(51, 1_510)),
             status: Some(403),
             reason: "Filtered".to_owned(),
             headers: vec![("content-type".to_owned(), "text/html".to_owned())],

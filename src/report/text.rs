@@ -6,7 +6,7 @@ use page::{Ink, Page};
 
 pub use page::Style;
 
-use super::json::{Evidence, Finding, Outcome, Report, Severity, Subject, Value, Who, Why};
+use super::json::{Finding, Outcome, Report, Severity, Subject, Value, Who, Why};
 use super::words;
 
 /// Findings beside the cause that are named before the rest is only counted.
@@ -55,6 +55,11 @@ fn headline(page: &mut Page, report: &Report) {
         let advice = "Record on the machine that runs go, on the interface that it uses (-i any where in doubt), and start \
                       before go does.";
         page.item("", Ink::Plain, advice);
+        if report.capture.flows > 0 {
+            let advice = "There is other traffic. If go uses a mirror or a proxy of your own, what go printed (--go-log) or its \
+                          environment (--go-env) names it; --all-traffic judges everything.";
+            page.item("", Ink::Plain, advice);
+        }
     }
 }
 
@@ -64,13 +69,12 @@ fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
     page.item("Cause: ", Ink::Bold, &format!("{grade} at {}", words::place(&cause.subject)));
     page.item("       ", Ink::Plain, &cause.summary);
     if let Some(error) = &cause.go_error {
-        page.item("Go said: ", Ink::Bold, error);
+        let line = cause.evidence.iter().find(|item| item.note == *error).and_then(|item| item.log.as_ref());
+        let line = line.map_or_else(String::new, |log| format!(" (line {} of its output)", log.line));
+        page.item("Go said: ", Ink::Bold, &format!("{error}{line}"));
     }
     page.heading("Proof");
-    for item in cause.evidence.iter().take(PROOF) {
-        proof(page, item, report);
-    }
-    more(page, cause.evidence.len(), PROOF);
+    proofs(page, cause, report);
     for filter in words::filters(&cause.evidence, report) {
         page.verbatim("  Wireshark: ", &filter);
     }
@@ -94,11 +98,18 @@ fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
     }
 }
 
-fn proof(page: &mut Page, item: &Evidence, report: &Report) {
-    let lead = format!("  {}  ", words::pointer(item, report));
-    let role = item.role.replace('_', " ");
-    let text = if item.note.is_empty() { role } else { format!("{role}: {}", item.note) };
-    page.item(&lead, Ink::Faint, &text);
+fn proofs(page: &mut Page, cause: &Finding, report: &Report) {
+    let mut groups = words::folded(cause);
+    // The most telling come first, and are shown in the order in which they happened.
+    let all = groups.len();
+    groups.truncate(PROOF);
+    groups.sort_by_key(|(first, _)| (first.frame.is_none(), first.file, first.frame));
+    for (first, alike) in &groups {
+        let role = first.role.replace('_', " ");
+        let text = if first.note.is_empty() { role } else { format!("{role}: {}", first.note) };
+        page.item(&format!("  {}  ", words::pointer(first, report)), Ink::Faint, &format!("{text}{alike}"));
+    }
+    more(page, all, PROOF);
 }
 
 fn more(page: &mut Page, all: usize, shown: usize) {
@@ -139,29 +150,39 @@ fn blind_spots(page: &mut Page, report: &Report) {
         page.item("  ", Ink::Plain, &format!("The recorder dropped {dropped} packets."));
     }
     for why in [Why::Encrypted, Why::Gap, Why::Truncated, Why::EndOfCapture] {
-        let mut hidden: Vec<(&str, &Subject)> =
-            report.not_assessed.iter().filter(|item| item.why == why).map(|item| (item.code, &item.subject)).collect();
-        if hidden.is_empty() {
-            continue;
+        let items = report.not_assessed.iter().filter(|item| item.why == why);
+        // Whatever else is not judged of encrypted certificates, a reader wants to know whose they are.
+        let (certificates, others): (Vec<_>, Vec<_>) =
+            items.partition(|item| why == Why::Encrypted && item.code.starts_with("cert."));
+        let place = |subject: &Subject| subject.host.clone().or_else(|| subject.address.clone());
+        let whose = listed(certificates.iter().filter_map(|item| place(&item.subject)).collect());
+        if !whose.is_empty() {
+            let cure =
+                if report.verdict.outcome == Outcome::Ok { String::new() } else { format!(" {}", words::cure(why)) };
+            page.item("  ", Ink::Plain, &format!("The certificates of {whose}: TLS 1.3 encrypts them.{cure}"));
         }
-        let count = hidden.len();
-        hidden.truncate(6);
-        let mut names: Vec<String> = hidden
-            .iter()
-            .map(|(code, subject)| match &subject.host {
-                Some(host) => format!("{code} for {host}"),
-                None => (*code).to_owned(),
-            })
-            .collect();
-        if let Some(rest) = count.checked_sub(names.len()).filter(|rest| *rest > 0) {
-            names.push(format!("{rest} more"));
+        let names = others.iter().map(|item| match place(&item.subject) {
+            Some(place) => format!("{} for {place}", item.code),
+            None => item.code.to_owned(),
+        });
+        let names = listed(names.collect());
+        if !names.is_empty() {
+            let text = format!("{names} ({}). {}", words::why(why), words::cure(why));
+            page.item("  Not judged: ", Ink::Plain, &text);
         }
-        page.item(
-            "  Not judged: ",
-            Ink::Plain,
-            &format!("{} ({}). {}", names.join(", "), words::why(why), words::cure(why)),
-        );
     }
+}
+
+/// The first six of several names, once each, and how many more there are.
+fn listed(mut names: Vec<String>) -> String {
+    names.sort();
+    names.dedup();
+    let count = names.len();
+    names.truncate(6);
+    if let Some(rest) = count.checked_sub(names.len()).filter(|rest| *rest > 0) {
+        names.push(format!("{rest} more"));
+    }
+    names.join(", ")
 }
 
 fn footer(page: &mut Page, report: &Report) {
@@ -202,8 +223,7 @@ mod tests {
     #[test]
     fn a_blocked_run_reads_from_the_verdict_down() {
         let expected = "\
-BLOCKED: Somebody on the path interferes with proxy.golang.org: the connection is reset on the path
-         because of the name in the TLS hello.
+BLOCKED: Somebody on the path resets TLS connections to proxy.golang.org because of the server name.
 Who can act: whoever runs the network, or a network on the way
 Cause: tls.sni_reset (critical, strong) at proxy.golang.org (142.250.74.113, port 443)
        The connection was reset 4.1 ms after the TLS hello, sooner than the server can answer (34.0
@@ -228,8 +248,8 @@ What to do
   2. Ask whoever runs the network to let the name pass.
 
 Follows from it
-  tls.residual_block (high, moderate) proxy.golang.org (142.250.74.113, port 443): Three more
-      connections to the address got no answer. [frame 60 (+2.000 s)]
+  tls.sni_closed (high, moderate) proxy.golang.org (142.250.74.113, port 443): A reply in the name
+      of the same address was forged. [frame 60 (+2.000 s)]
 
 Also found
   cert.misordered_chain (low, proven) goproxy.io (43.152.12.7, port 443): The intermediate stands
@@ -237,8 +257,8 @@ Also found
 
 What the recording cannot show
   Packets are cut by the snap length (record with -s 0).
-  Not judged: cert.missing_intermediate for sum.golang.org (encrypted). TLS keys would show it; what
-              go printed (--go-log) narrows it down.
+  The certificates of sum.golang.org: TLS 1.3 encrypts them. What go printed (--go-log) narrows it
+  down.
 
 Recording: a.pcapng: 412 packets, 7 TCP connections, go1.27.3
 More: goprobe explain tls.sni_reset   (fingerprint FINGERPRINT)

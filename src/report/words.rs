@@ -1,7 +1,9 @@
 //! Words that the formats for people share: verdicts, places, pointers to packets, display filters.
 
-use super::json::{Confidence, Evidence, Outcome, Report, Severity, Subject, Who, Why};
+use super::json::{Confidence, Evidence, Finding, Outcome, Report, Severity, Subject, Who, Why};
 
+/// Frames named of those that say the same.
+const ALIKE: usize = 8;
 /// Frames that a display filter names.
 const FRAMES: usize = 20;
 
@@ -58,7 +60,7 @@ pub(super) const fn why(why: Why) -> &'static str {
 /// What would show what is hidden.
 pub(super) const fn cure(why: Why) -> &'static str {
     match why {
-        Why::Encrypted => "TLS keys would show it; what go printed (--go-log) narrows it down.",
+        Why::Encrypted => "What go printed (--go-log) narrows it down.",
         Why::Gap => "Record both directions, on the client, without loss.",
         Why::Truncated => "Record whole packets (tcpdump -s 0).",
         Why::EndOfCapture => "Start recording before go and stop it after go has ended.",
@@ -119,6 +121,36 @@ pub(super) fn pointer(item: &Evidence, report: &Report) -> String {
     }
 }
 
+/// The evidence of a finding without the line of go's output that is quoted anyway; what says the same in other frames, but
+/// for its figures, is folded into the first of its kind: ` (also frames 23, 24)`.
+pub(super) fn folded(finding: &Finding) -> Vec<(&Evidence, String)> {
+    let shape = |item: &Evidence| item.note.replace(|c: char| c.is_ascii_digit(), "");
+    let mut groups: Vec<(&Evidence, String, Vec<u32>)> = Vec::new();
+    for item in &finding.evidence {
+        if item.log.is_some() && Some(&item.note) == finding.go_error.as_ref() {
+            continue;
+        }
+        let known = groups.iter_mut().find(|(first, note, _)| {
+            first.role == item.role && first.file == item.file && first.log.is_none() && *note == shape(item)
+        });
+        match (known, item.frame) {
+            (Some((_, _, frames)), Some(frame)) => frames.push(frame),
+            _ => groups.push((item, shape(item), Vec::new())),
+        }
+    }
+    groups.into_iter().map(|(first, _, frames)| (first, alike(&frames))).collect()
+}
+
+fn alike(frames: &[u32]) -> String {
+    let shown: Vec<String> = frames.iter().take(ALIKE).map(u32::to_string).collect();
+    match (shown.as_slice(), frames.len().saturating_sub(ALIKE)) {
+        ([], _) => String::new(),
+        ([one], _) => format!(" (also frame {one})"),
+        (some, 0) => format!(" (also frames {})", some.join(", ")),
+        (some, more) => format!(" (also frames {} and {more} more)", some.join(", ")),
+    }
+}
+
 /// Wireshark display filters for the frames among the evidence, and for its connection when that is a single one.
 ///
 /// `tcp.stream` counts within one file, so it is given only where there is no more than one.
@@ -172,6 +204,20 @@ mod tests {
         );
         let log = Evidence { log: Some(LogLine { input: 0, line: 1 }), ..Evidence::default() };
         assert!(filters_of(&[log]).is_empty());
+    }
+
+    #[test]
+    fn what_says_the_same_is_folded_and_what_go_said_is_not_repeated() {
+        let mut finding = samples::blocked().findings.swap_remove(0);
+        let item = |number, note: &str| Evidence { role: "reset", note: note.to_owned(), ..frame(number, 0, None) };
+        let quoted = LogLine { input: 0, line: 1 };
+        finding.go_error = Some("EOF".to_owned());
+        finding.evidence = vec![item(7, "5.1 ms early"), item(8, "4.9 ms early"), item(9, "no timestamps")];
+        finding.evidence.push(Evidence { log: Some(quoted), note: "EOF".to_owned(), ..Evidence::default() });
+        let folded: Vec<(Option<u32>, String)> =
+            folded(&finding).into_iter().map(|(first, alike)| (first.frame, alike)).collect();
+        assert_eq!(folded, [(Some(7), " (also frame 8)".to_owned()), (Some(9), String::new())]);
+        assert_eq!(alike(&[1, 2, 3, 4, 5, 6, 7, 8, 9]), " (also frames 1, 2, 3, 4, 5, 6, 7, 8 and 1 more)");
     }
 
     #[test]

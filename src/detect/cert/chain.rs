@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::Shown;
+use super::{Shown, gave_up_otherwise, may_be_over_certificate};
 use crate::certificate::{Certificate, NameCheck, Order, Path, Refusal, Time, Unverifiable};
 use crate::detect::subject::{address_is_honest, called};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity};
-use crate::observation::Case;
+use crate::observation::{Case, Outcome};
 use crate::reference::Reference;
 
 pub(super) fn assess(case: &Case, reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> Vec<Finding> {
@@ -15,9 +15,16 @@ pub(super) fn assess(case: &Case, reference: &Reference, shown: &Shown<'_>, all:
         .or_else(|| name(shown))
         .or_else(|| path(reference, shown))
         .or_else(|| refused(shown))
-        .or_else(|| no_trust_store(case, shown));
+        .or_else(|| no_trust_store(case, shown, all));
     let mut found: Vec<Finding> = finding.into_iter().collect();
     found.extend(untidy(shown));
+    // A chain that merely ends at a root unknown here, in a recording that does not show what the client made of it, is
+    // no ground to accuse anybody.
+    let judged =
+        shown.accepted() || shown.rejected() || case.go.errors().iter().any(|error| error.kind.is_certificate());
+    if !judged && private_end(shown).is_some() && !matches!(shown.judgement.path, Path::SelfSignedLeaf) {
+        found.retain(|finding| finding.confidence() >= Confidence::Strong);
+    }
     // What the client took all the same hinders nobody today.
     if shown.accepted() && !shown.rejected() {
         for finding in &mut found {
@@ -62,13 +69,10 @@ fn private_end(shown: &Shown<'_>) -> Option<String> {
 fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
     let end = private_end(shown)?;
     let host = called(&shown.subject());
-    let vendor = shown
-        .chain
-        .iter()
-        .filter_map(|certificate| certificate.facts())
-        .flat_map(|facts| [&facts.issuer, &facts.subject])
-        .flatten()
-        .find_map(|name| reference.interceptor(name));
+    // A vendor's own servers bear its name as subjects, and public authorities were named like products.
+    let issuers =
+        shown.chain.iter().filter_map(|certificate| certificate.facts()).filter_map(|facts| facts.issuer.as_ref());
+    let vendor = issuers.filter(|_| !has_public_marks(shown)).find_map(|name| reference.interceptor(name));
     // A self-signed leaf is a server's default certificate unless a product's name stands in it.
     let self_signed = matches!(shown.judgement.path, Path::SelfSignedLeaf);
     let operator = |host: &Option<String>| {
@@ -131,6 +135,11 @@ fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> 
         "Have the network's owner exempt Go's hosts from inspection, or install the interceptor's root on the client (in containers in every stage).",
         Some("update-ca-certificates"),
     ))
+}
+
+/// The chain bears what only public authorities' do; what is missing then is a certificate.
+fn has_public_marks(shown: &Shown<'_>) -> bool {
+    matches!(&shown.judgement.path, Path::UnknownIssuer { akin_root, public_marks, .. } if *public_marks || akin_root.is_some())
 }
 
 /// Nothing in the chain looks like a public authority's: no transparency timestamps, no place to fetch the issuer from.
@@ -254,17 +263,22 @@ fn path(reference: &Reference, shown: &Shown<'_>) -> Option<Finding> {
             // An authority that says where its own certificate is to be had, or that logs what it signs, is meant for
             // the public: then what is missing is the certificate, not the trust.
             if ca_issuers.is_some() || akin_root.is_some() || *public_marks {
-                let sure = if public_host || *public_marks || akin_root.is_some() {
-                    Confidence::Strong
-                } else {
-                    Confidence::Moderate
-                };
+                let marked = *public_marks || akin_root.is_some();
+                let sure = if marked { Confidence::Strong } else { Confidence::Moderate };
                 let summary = format!(
                     "{host} sends {} certificate(s) and not the one of their issuer \"{issuer}\".",
                     shown.chain.len()
                 );
                 return missing_intermediate(shown, sure, summary, vec![issuer.clone()], ca_issuers.clone())
-                    .map(|finding| finding.not_excluding("the issuer is a private authority"));
+                    .map(|finding| finding.not_excluding("the issuer is a private authority"))
+                    .map(|finding| {
+                        let doubtful = public_host && !marked;
+                        if doubtful {
+                            finding.not_excluding("interception by a product that is on no list")
+                        } else {
+                            finding
+                        }
+                    });
             }
             unknown_authority(shown, &host, issuer)
         }
@@ -365,16 +379,39 @@ fn refused(shown: &Shown<'_>) -> Option<Finding> {
     })
 }
 
-/// The chain is fine and the client rejected it: its roots are missing.
-fn no_trust_store(case: &Case, shown: &Shown<'_>) -> Option<Finding> {
-    let fine = matches!(shown.judgement.path, Path::Verified { .. })
-        && shown.judgement.time == Time::Ok
+/// The chain is fine and the client rejected it: its roots are missing, or this one of them.
+fn no_trust_store(case: &Case, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
+    let Path::Verified { root, .. } = &shown.judgement.path else { return None };
+    let fine = shown.judgement.time == Time::Ok
         && matches!(shown.judgement.name, NameCheck::Ok)
         && shown.judgement.refused.is_empty();
-    if !fine || !shown.rejected() || shown.accepted() {
+    let rejected = shown
+        .handshakes
+        .iter()
+        .any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient && may_be_over_certificate(handshake));
+    if !fine || !rejected || shown.accepted() || gave_up_otherwise(case, shown.host.as_deref()) {
         return None;
     }
     let host = called(&shown.subject());
+    let others = all.iter().find(|other| {
+        other.accepted() && other.host != shown.host && matches!(other.judgement.path, Path::Verified { .. })
+    });
+    if let Some(other) = others {
+        let summary = format!(
+            "The chain of {host} reaches the public root \"{root}\", which the client does not trust, though it trusts that of {}.",
+            called(&other.subject())
+        );
+        return Some(
+            new(Code::CertUnknownAuthority, Fault::Client, Confidence::Moderate, shown, summary)?
+                .with_text("authority", root.clone())
+                .excluding("the server's chain", "every certificate of it was verified up to a public root")
+                .not_excluding("the root is deliberately not trusted there")
+                .with_remedy(
+                    "Update the client's CA certificates.",
+                    Some("apt-get install --only-upgrade ca-certificates"),
+                ),
+        );
+    }
     let mut finding = new(
         Code::CertNoTrustStore,
         Fault::Client,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::tls_subject;
+use super::words::{self, Meaning};
+use super::{gave_up_otherwise, may_be_over_certificate, tls_subject};
 use crate::detect::subject::{called, host_of, is_incidental, judged_handshakes};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed, Subject};
-use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Handshake, Outcome, Sighting, Veil};
+use crate::reference::Reference;
 use crate::types::{Direction, FlowId, Moment};
 
 /// A rejection whose reason was not seen.
@@ -16,7 +17,7 @@ struct Rejection<'c> {
     alert: Option<Moment>,
 }
 
-pub(super) fn assess(case: &Case) -> (Vec<Finding>, Vec<NotAssessed>) {
+pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<NotAssessed>) {
     let mut groups: BTreeMap<Subject, (Vec<Rejection<'_>>, bool)> = BTreeMap::new();
     let mut hidden: BTreeMap<Subject, Veil> = BTreeMap::new();
     for (handshake, connection) in judged_handshakes(case) {
@@ -25,7 +26,7 @@ pub(super) fn assess(case: &Case) -> (Vec<Finding>, Vec<NotAssessed>) {
         if handshake.server_hello.is_some() {
             hidden.insert(subject.clone(), veil);
         }
-        if handshake.outcome != Outcome::RejectedByClient {
+        if handshake.outcome != Outcome::RejectedByClient || !may_be_over_certificate(handshake) {
             continue;
         }
         let from_client = handshake.alerts.iter().find(|alert| alert.direction == Direction::ToServer);
@@ -39,10 +40,10 @@ pub(super) fn assess(case: &Case) -> (Vec<Finding>, Vec<NotAssessed>) {
         let accepted = judged_handshakes(case).any(|(handshake, _)| {
             handshake.server_name.seen() == subject.host.as_ref() && handshake.outcome == Outcome::Completed
         });
-        if accepted {
+        if accepted || gave_up_otherwise(case, subject.host.as_deref()) {
             continue;
         }
-        if let Some(mut finding) = rejected(case, subject, &rejections) {
+        if let Some(mut finding) = rejected(case, reference, subject, &rejections) {
             finding.incidental = incidental;
             found.push(finding);
         }
@@ -63,25 +64,26 @@ fn hint(veil: Veil) -> String {
     }
 }
 
-fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Option<Finding> {
+fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[Rejection<'_>]) -> Option<Finding> {
     let host = called(&subject);
     let said =
         case.go.errors().iter().find(|error| {
             error.kind.innermost().is_certificate() && (error.host.is_none() || error.host == subject.host)
         });
-    let named = said.and_then(|error| by_words(error, &host));
     let first = rejections.first()?;
+    let connection = case.connection(first.flow)?;
     let at = first.alert.or(first.handshake.server_hello.as_ref().map(|hello| hello.at))?;
-    let (code, fault, summary, open) = named.unwrap_or_else(|| {
-        (
-            Code::CertRejectedByClient,
-            Fault::Unknown,
-            format!(
+    let Meaning { code, fault, summary, open, excluded, details, settings } =
+        said.and_then(|error| words::meaning(case, reference, error, &subject, connection)).unwrap_or_else(|| {
+            let summary = format!(
                 "The client gives up right after the certificates of {host}, which cannot be seen: it rejected them."
-            ),
-            vec!["any fault of the chain", "interception", "a client without root certificates"],
-        )
-    });
+            );
+            Meaning::new(Code::CertRejectedByClient, Fault::Unknown, summary).open(&[
+                "any fault of the chain",
+                "interception",
+                "a client without root certificates",
+            ])
+        });
     let readable = rejections.iter().any(|rejection| {
         rejection.handshake.alerts.iter().any(|alert| alert.direction == Direction::ToServer && alert.content.is_some())
     });
@@ -112,6 +114,15 @@ fn rejected(case: &Case, subject: Subject, rejections: &[Rejection<'_>]) -> Opti
     for alternative in open {
         finding = finding.not_excluding(alternative);
     }
+    for (alternative, how) in excluded {
+        finding = finding.excluding(alternative, how);
+    }
+    for (key, value) in details {
+        finding = finding.with_text(key, value);
+    }
+    for (key, value) in settings {
+        finding.cite(Evidence::variable(key, value));
+    }
     if let Some(error) = said {
         finding.cite(Evidence::log(error.line, error.text.clone()));
         finding.go_error = Some(error.text.clone());
@@ -125,63 +136,4 @@ fn flight(case: &Case, rejection: &Rejection<'_>, hello: Moment) -> Vec<Moment> 
     let Some(connection) = case.connection(rejection.flow) else { return Vec::new() };
     let segments = connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0);
     segments.map(|segment| segment.at).filter(|at| *at > hello && *at < until).take(8).collect()
-}
-
-/// What go's words name, as far as they are specific.
-#[expect(clippy::type_complexity, reason = "four parts of one sentence, used once")]
-fn by_words(error: &GoError, host: &str) -> Option<(Code, Fault, String, Vec<&'static str>)> {
-    let unseen = "the chain itself cannot be seen";
-    Some(match error.kind.innermost() {
-        GoErrorKind::UnknownAuthority { .. } => (
-            Code::CertUnknownAuthority,
-            Fault::Unknown,
-            format!("go does not know the authority that signed the certificate of {host}; {unseen}."),
-            vec![
-                "the server does not send an intermediate certificate",
-                "interception",
-                "a self-signed certificate",
-                "a client without root certificates",
-            ],
-        ),
-        GoErrorKind::CertificateExpired { not_yet: false, .. } => (
-            Code::CertExpired,
-            Fault::Server,
-            format!("go says that a certificate of {host} has expired; {unseen}."),
-            vec!["the client's clock"],
-        ),
-        GoErrorKind::CertificateExpired { not_yet: true, .. } => (
-            Code::CertNotYetValid,
-            Fault::Server,
-            format!("go says that a certificate of {host} is not valid yet; {unseen}."),
-            vec!["the client's clock"],
-        ),
-        GoErrorKind::NameMismatch { valid_for, .. } => (
-            Code::CertNameMismatch,
-            Fault::Server,
-            format!(
-                "go says that the certificate shown for {host} is for {}; {unseen}.",
-                if valid_for.is_empty() { "no such name".to_owned() } else { valid_for.join(", ") }
-            ),
-            vec!["a false DNS answer", "a log-in portal"],
-        ),
-        GoErrorKind::NoSubjectAlternativeName => (
-            Code::CertNameMismatch,
-            Fault::Server,
-            format!("go says that the certificate of {host} has no subject alternative names; {unseen}."),
-            vec!["interception"],
-        ),
-        GoErrorKind::NegativeSerial => (
-            Code::CertNegativeSerial,
-            Fault::Server,
-            format!("go says that a certificate of {host} has a negative serial number; {unseen}."),
-            vec!["interception"],
-        ),
-        GoErrorKind::InsecureAlgorithm { .. } => (
-            Code::CertWeakSignature,
-            Fault::Server,
-            format!("go says that a certificate of {host} is signed in a way that it refuses; {unseen}."),
-            vec!["interception"],
-        ),
-        _ => return None,
-    })
 }

@@ -2,9 +2,9 @@
 
 use super::view::{Name, Names, REFUSED, SERVFAIL};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed};
-use crate::observation::{Case, Lookup, Opening, Veil};
+use crate::observation::{Case, Connection, End, Lookup, Opening, Veil};
 use crate::packet::IcmpKind;
-use crate::types::Span;
+use crate::types::{Direction, Span};
 
 /// go waits five seconds for each answer (resolv.conf(5), `timeout`); silence shorter than this proves nothing.
 const PATIENCE: Span = Span::from_millis(4_500);
@@ -35,7 +35,7 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
             let one_way = case.lookups.iter().all(|lookup| lookup.answers.is_empty())
                 && case.health.two_sided == 0
                 && !case.health.one_sided.is_empty();
-            if !settled || one_way {
+            if !settled || one_way || was_answered_unseen(case, name) {
                 return None;
             }
             (Code::DnsTimeout, "does not answer questions for")
@@ -104,7 +104,10 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
         .filter(|connection| connection.client.ip() == name.client && connection.first.time >= answer.at.time)
         .collect();
     let first = over_tcp.first()?;
-    if over_tcp.iter().any(|connection| connection.bytes.to_client > 0) {
+    // A last try that the recording's end cut short proves nothing.
+    if over_tcp.iter().any(|connection| connection.bytes.to_client > 0)
+        || !over_tcp.iter().any(|connection| has_failed(case, connection))
+    {
         return None;
     }
     let how = match &first.opening {
@@ -138,6 +141,34 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
         finding.cite(Evidence::frame("truncated_answer", other.at, ""));
     }
     Some(finding)
+}
+
+/// The connection was refused or cut off, or waited in vain for long enough.
+fn has_failed(case: &Case, connection: &Connection) -> bool {
+    let waited = case.recording.last.is_some_and(|last| last.since(connection.first.time) >= PATIENCE);
+    match &connection.opening {
+        Opening::Refused { .. } => true,
+        Opening::Unanswered { syns } => syns.len() > 1 || waited || !connection.icmp.is_empty(),
+        Opening::Established { .. } => {
+            waited || matches!(connection.end, End::Reset { direction: Direction::ToClient, .. } | End::Closed)
+        }
+        Opening::Unseen(_) => false,
+    }
+}
+
+/// The client shook hands with the name after it had asked: an answer came that the recording does not hold.
+fn was_answered_unseen(case: &Case, name: &Name<'_>) -> bool {
+    case.handshakes.iter().any(|handshake| {
+        handshake.server_name.seen().is_some_and(|server_name| server_name == name.name)
+            && case.connection(handshake.flow).is_some_and(|connection| {
+                connection.client.ip() == name.client
+                    && connection.tunnel.is_none()
+                    && name
+                        .for_addresses()
+                        .filter_map(|lookup| lookup.query.as_ref())
+                        .any(|query| query.at.time <= connection.first.time)
+            })
+    })
 }
 
 /// Questions at the end of the recording whose answers may have come after it.

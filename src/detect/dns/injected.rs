@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::view::{NOERROR, Name, network, words};
+use super::view::{NOERROR, NXDOMAIN, Name, network, words};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity};
 use crate::observation::{Answer, Case, Lookup, RecordType, ResolverFacts, Section};
 use crate::reference::Reference;
@@ -25,7 +25,7 @@ impl Suspicion {
 }
 
 /// Finds forged answers to a name's questions. Also returns where they stand, so that they are not judged a second time.
-pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Option<(Finding, Vec<Moment>)> {
+pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Option<(Vec<Finding>, Vec<Moment>)> {
     let mut forged: Vec<(&Lookup, &Answer, Suspicion, bool)> = Vec::new();
     let mut honest: Vec<(&Lookup, &Answer)> = Vec::new();
     for lookup in name.for_addresses() {
@@ -55,10 +55,13 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
         strongest.2.words.join("; "),
         if effective { "" } else { " It came too late to be taken." }
     );
+    let addresses: BTreeSet<String> =
+        forged.iter().flat_map(|(_, answer, ..)| answer.addresses()).map(|address| address.to_string()).collect();
     let first = forged.first()?;
+    // A forgery that lost the race was thrown away by the client, and changed nothing.
+    let fault = if effective { Fault::Interference } else { Fault::Harmless };
     let evidence = Evidence::frame("forged_answer", first.1.at, words(first.1));
-    let mut finding =
-        Finding::new(Code::DnsInjectedAnswer, Fault::Interference, confidence, name.subject(), evidence, summary);
+    let mut finding = Finding::new(Code::DnsInjectedAnswer, fault, confidence, name.subject(), evidence, summary);
     for (lookup, answer, suspicion, _) in &forged {
         if let Some(query) = &lookup.query {
             finding.cite(Evidence::frame("question", query.at, ""));
@@ -82,7 +85,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
     finding = finding
         .excluding("a packet recorded twice, or a rotating pool of addresses", strongest.2.words.join("; "))
         .with_class(wrong.map_or_else(|| format!("rcode {}", strongest.1.rcode), network))
-        .with_list("forged", strongest.1.addresses().map(|address| address.to_string()))
+        .with_list("forged", addresses)
         .with_text("resolver", resolver.to_string())
         .with_remedy(
             "Ask by an encrypted transport (DNS over TLS or HTTPS), which nobody on the path can answer, and tell whoever runs the network.",
@@ -90,7 +93,37 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
         )
         .with_reference("RFC 5452 §3");
     let places = forged.iter().map(|(_, answer, ..)| answer.at).collect();
-    Some((finding, places))
+    let denied = forged_denial(name, &forged, confidence);
+    Some((std::iter::once(finding).chain(denied).collect(), places))
+}
+
+/// What the forgery says, where it is that the name does not exist.
+fn forged_denial(
+    name: &Name<'_>,
+    forged: &[(&Lookup, &Answer, Suspicion, bool)],
+    confidence: Confidence,
+) -> Option<Finding> {
+    let mut denials = forged.iter().filter(|(_, answer, _, first)| *first && answer.rcode == NXDOMAIN);
+    let (_, first, ..) = denials.next()?;
+    Some(
+        Finding::new(
+            Code::DnsForgedNxdomain,
+            Fault::Interference,
+            confidence,
+            name.subject(),
+            Evidence::frame("denial", first.at, "NXDOMAIN"),
+            format!("A forged answer says that {} does not exist; the resolver's own answer resolves it.", name.name),
+        )
+        .with_evidence(denials.map(|(_, answer, ..)| Evidence::frame("denial", answer.at, "NXDOMAIN")))
+        .with_evidence(name.questions())
+        .with_class("NXDOMAIN")
+        .excluding("the name does not exist", "the resolver's own answer, which came later, resolves it")
+        .with_remedy(
+            "Ask by an encrypted transport (DNS over TLS or HTTPS), which nobody on the path can answer.",
+            Some(&format!("dig +tls @9.9.9.9 {}", name.name)),
+        )
+        .with_reference("RFC 5452 §3"),
+    )
 }
 
 /// Tells forged from other answers, where a lookup has different ones. `None` where nothing speaks against any of them.
@@ -108,8 +141,10 @@ fn split(case: &Case, reference: &Reference, lookup: &Lookup) -> Option<Vec<(usi
         .collect();
     let most = suspicions.iter().map(|(_, suspicion)| suspicion.classes).max()?;
     let least = suspicions.iter().map(|(_, suspicion)| suspicion.classes).min()?;
+    // Each of two questions may have got an answer of its own: then one oddity is not enough.
+    let repeated = lookup.query.as_ref().is_none_or(|query| query.repeats > 0);
     // Where the answers are equally odd, or not odd at all, nobody is accused.
-    if most == 0 || (most == least && lookup.answers.len() == 2) {
+    if most <= usize::from(repeated) || (most == least && lookup.answers.len() == 2) {
         return None;
     }
     suspicions.sort_by_key(|(index, _)| *index);
@@ -143,26 +178,42 @@ fn suspicion(
     let mut suspicion = Suspicion::default();
     let rivals = || lookup.answers.iter().enumerate().filter(move |(other, _)| *other != index).map(|(_, rival)| rival);
     let name = lookup.name.as_str();
+    let public = |address: IpAddr| reference.special(address).is_none();
+    let judged = reference.host(name).is_some();
+    // What honest resolvers say, and what the operator owns, is not forged, however it is packed.
+    let mut addresses = answer.addresses().peekable();
+    if addresses.peek().is_some()
+        && addresses.all(|address| {
+            reference.honest_address(name, address) == Some(true)
+                || reference.in_operator_ranges(name, address) == Some(true)
+        })
+    {
+        return suspicion;
+    }
+    // A question sent once has one answer; one that was repeated may have got one each time.
+    let once = lookup.query.as_ref().is_some_and(|query| query.repeats == 0);
     let query_edns = lookup.query.as_ref().is_some_and(|query| query.edns);
     // Shape: a resolver that speaks EDNS does so in every answer to a question with EDNS (RFC 6891 §7).
     if query_edns && !answer.edns && rivals().any(|rival| rival.edns) {
         suspicion.add(1, "it lacks the EDNS record that the resolver's own answer has".to_owned());
     }
-    let usual = facts.and_then(|facts| facts.usual_ttl());
+    let usual = facts.and_then(ResolverFacts::usual_ttl);
     if let Some(usual) = usual.filter(|usual| usual.abs_diff(answer.ip.ttl) >= 2) {
         suspicion.add(1, format!("IP TTL {}, the resolver's other answers have {usual}", answer.ip.ttl));
     }
     for address in answer.addresses() {
-        if reference.honest_address(name, address) == Some(true) {
-            // What honest resolvers say is not forged, however it is packed.
-            return Suspicion::default();
-        }
         let rival_honest =
             rivals().flat_map(Answer::addresses).any(|other| reference.honest_address(name, other) == Some(true));
         if reference.known_bad_for(name, address).is_some() {
             suspicion.add(2, format!("{address} is a known false answer"));
+        } else if judged && !public(address) {
+            let rival_public = rivals().flat_map(Answer::addresses).any(public);
+            suspicion.add(1 + usize::from(rival_public), format!("no public name has the address {address}"));
         } else if rival_honest && reference.in_operator_ranges(name, address) != Some(true) {
-            suspicion.add(2, format!("{address} contradicts the honest answer that the other one gives"));
+            suspicion.add(
+                1 + usize::from(once),
+                format!("{address} contradicts the honest answer that the other one gives"),
+            );
         } else if reference.in_operator_ranges(name, address) == Some(false)
             && rivals().flat_map(Answer::addresses).any(|other| reference.in_operator_ranges(name, other) == Some(true))
         {
@@ -171,7 +222,14 @@ fn suspicion(
     }
     let empty = answer.addresses().next().is_none();
     let rival_has = rivals().any(|rival| rival.addresses().next().is_some());
-    if empty && rival_has && answer.rcode != NOERROR {
+    let rival_right = rivals().flat_map(Answer::addresses).any(|other| {
+        reference.honest_address(name, other) == Some(true) || reference.in_operator_ranges(name, other) == Some(true)
+    });
+    if empty && answer.rcode == NOERROR && rival_right && once {
+        suspicion.add(1, "it has no address, and the other answer gives the right one".to_owned());
+    }
+    // A resolver that failed at first may well succeed when it is asked again.
+    if empty && rival_has && answer.rcode != NOERROR && (once || answer.rcode == NXDOMAIN) {
         let authority = answer
             .records
             .iter()

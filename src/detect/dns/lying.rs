@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::view::{Identity, Name, Names, identity, network};
+use super::view::{Identity, Name, identity, network};
 use crate::detect::subject::address_is_honest;
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity, Subject};
-use crate::observation::{Answer, Case, Lookup, Opening, Relevance};
+use crate::observation::{Answer, Case, Lookup, Opening, Outcome};
 use crate::reference::{Reference, Special};
 use crate::types::Moment;
 
@@ -114,7 +114,9 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
         || portal.is_some()
         || (contradicts_reference
             && honest != Some(true)
-            && (matches!(identity, Identity::Contradicted { .. }) || honest == Some(false)))
+            && (matches!(identity, Identity::Contradicted { .. })
+                // An address that no list knows and that works is nobody's lie: something must have gone wrong there.
+                || (honest == Some(false) && (dead || went_wrong(case, name.name, address)))))
         || (honest == Some(false)
             && (matches!(identity, Identity::Contradicted { .. }) || shared.len() + 1 >= UNRELATED));
     if honest == Some(true) || !convicting {
@@ -150,7 +152,26 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
     )
 }
 
-fn with_address(mut subject: Subject, address: IpAddr) -> Subject {
+/// Whether go complained about the name, or no handshake for it at that address got an answer.
+fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
+    let mut tried = case
+        .handshakes
+        .iter()
+        .filter(|handshake| handshake.server_name.seen().is_some_and(|server_name| server_name == name))
+        .filter(|handshake| case.connection(handshake.flow).is_some_and(|connection| connection.server.ip() == address))
+        .peekable();
+    case.go.error_about(Some(name), None).is_some()
+        || (tried.peek().is_some()
+            && tried.all(|handshake| {
+                handshake.server_hello.is_none()
+                    && matches!(
+                        handshake.outcome,
+                        Outcome::Reset | Outcome::Closed | Outcome::Alert | Outcome::Unanswered
+                    )
+            }))
+}
+
+pub(super) fn with_address(mut subject: Subject, address: IpAddr) -> Subject {
     subject.address = Some(address);
     subject
 }
@@ -266,85 +287,8 @@ fn registrable(name: &str) -> &str {
 }
 
 /// Connections to the address were tried and none was answered by a server.
-fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
+pub(super) fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
     let mut tried = case.connections.iter().filter(|connection| connection.server.ip() == address).peekable();
     tried.peek().is_some()
         && tried.all(|connection| matches!(connection.opening, Opening::Unanswered { .. } | Opening::Refused { .. }))
-}
-
-/// Connections for a name whose lookup would have been seen and was not, to an address that is not the name's.
-pub(super) fn local_override(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Finding> {
-    let mut found: Vec<Finding> = Vec::new();
-    let mut suspects: Vec<(String, IpAddr, u16, Option<Evidence>)> = Vec::new();
-    for connection in case
-        .connections
-        .iter()
-        .filter(|connection| connection.relevance == Relevance::Go && connection.tunnel.is_none())
-    {
-        let server_name =
-            case.handshakes_in(connection.flow).find_map(|handshake| handshake.server_name.seen().cloned());
-        let host = server_name.or_else(|| case.go.host_of(connection.server));
-        let Some(host) = host else { continue };
-        let evidence =
-            Evidence::segment("connection", connection.first, connection.flow, format!("to {}", connection.server));
-        suspects.push((host, connection.server.ip(), connection.server.port(), Some(evidence)));
-    }
-    for error in case.go.errors() {
-        if let (Some(host), Some(address)) = (&error.host, error.address) {
-            suspects.push((host.clone(), address.ip(), address.port(), None));
-        }
-    }
-    for (host, address, port, evidence) in suspects {
-        if host.parse::<IpAddr>().is_ok() || names.find(&host).is_some() || case.go.is_proxy_host(&host) {
-            continue;
-        }
-        // Nothing of the kind may be concluded where DNS was not recorded, or the name's own lookup came before.
-        let looked_up =
-            case.lookups.iter().any(|lookup| lookup.name == host || lookup.name.starts_with(&format!("{host}.")));
-        let special = reference.special(address).is_some();
-        let public = reference.host(&host).is_some();
-        let contradicts = match address_is_honest(reference, &host, address) {
-            Some(honest) => !honest,
-            None => special && public,
-        };
-        let by_words = case.go.errors().iter().find(|error| {
-            error.host.as_deref() == Some(host.as_str()) && error.address.is_some_and(|known| known.ip() == address)
-        });
-        if looked_up
-            || !contradicts
-            || found.iter().any(|finding| finding.subject.host.as_deref() == Some(host.as_str()))
-        {
-            continue;
-        }
-        let confirmed = matches!(identity(case, &host, address), Identity::Confirmed(_));
-        let evidence = evidence.or_else(|| by_words.map(|error| Evidence::log(error.line, error.text.clone())));
-        let Some(evidence) = evidence else { continue };
-        let other_lookups = !case.lookups.is_empty();
-        let classes = 1 + usize::from(other_lookups) + usize::from(by_words.is_some() || special);
-        let subject = Subject { host: Some(host.clone()), address: Some(address), port: Some(port), module: None };
-        let summary = format!(
-            "go connects to {host} at {address}, which is not its address, and no DNS answer says so: the hosts file or another local setting does."
-        );
-        let mut finding = Finding::new(
-            Code::DnsLocalOverride,
-            if confirmed { Fault::Harmless } else { Fault::Client },
-            Confidence::from_classes(classes).min(Confidence::Strong),
-            subject,
-            evidence,
-            summary,
-        )
-        .with_class(network(address))
-        .with_remedy(
-            "Look for the name in the hosts file and in local resolver settings.",
-            Some(&format!("getent hosts {host}")),
-        )
-        .with_reference("hosts(5)");
-        finding = if other_lookups {
-            finding.excluding("the recording missed DNS", "other names are looked up in it")
-        } else {
-            finding.not_excluding("a DNS answer before the recording began, or one from a local or encrypted resolver")
-        };
-        found.push(finding);
-    }
-    found
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::failing::nothing_listens;
-use super::view::Names;
+use super::view::{Name, Names};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::go::GoErrorKind;
 use crate::observation::{Case, Lookup};
-use crate::reference::Reference;
+use crate::reference::{Reference, Special};
 use crate::types::Span;
 
 /// An answer from a public resolver that took less than this did not leave the building.
@@ -25,7 +25,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, names: &Names<'_>) -> V
 fn no_resolver(case: &Case, names: &Names<'_>) -> Option<Finding> {
     let unanswered: Vec<(&Lookup, _)> = names
         .iter()
-        .flat_map(|name| name.for_addresses())
+        .flat_map(Name::for_addresses)
         .filter_map(|lookup| Some((lookup, nothing_listens(case, lookup)?)))
         .collect();
     let answered = names.iter().any(|name| name.answers().next().is_some());
@@ -83,7 +83,7 @@ fn no_resolver(case: &Case, names: &Names<'_>) -> Option<Finding> {
 /// Answers in the name of a resolver that cannot have given them.
 fn intercepted(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Finding> {
     let mut by_resolver: BTreeMap<SocketAddr, Vec<&Lookup>> = BTreeMap::new();
-    for lookup in names.iter().flat_map(|name| name.for_addresses()).filter(|lookup| !lookup.answers.is_empty()) {
+    for lookup in names.iter().flat_map(Name::for_addresses).filter(|lookup| !lookup.answers.is_empty()) {
         by_resolver.entry(lookup.resolver).or_default().push(lookup);
     }
     by_resolver.into_iter().filter_map(|(resolver, lookups)| impostor(case, reference, resolver, &lookups)).collect()
@@ -95,7 +95,7 @@ fn impostor(case: &Case, reference: &Reference, resolver: SocketAddr, lookups: &
     let at_client =
         lookups.iter().filter_map(|lookup| lookup.query.as_ref()).all(|query| matches!(query.ip.ttl, 64 | 128 | 255));
     let hops = [64_u8, 128, 255].into_iter().find(|initial| *initial >= ttl).map(|initial| initial - ttl)?;
-    let unroutable = reference.special(resolver.ip()).is_some_and(|special| special.is_never_routed());
+    let unroutable = reference.special(resolver.ip()).is_some_and(Special::is_never_routed);
     let public = reference.public_resolver(resolver.ip());
     let (classes, why) = if unroutable {
         (3, format!("{} is an address where no resolver can be, and yet answers come", resolver.ip()))

@@ -8,6 +8,11 @@ use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::go::proxy::misread::{MisreadKind, NoProxyMisread, explain_no_proxy};
 use crate::observation::{Case, Exchange, HttpProtocol, Relevance};
 use crate::reference::Reference;
+use crate::reference::honest::HonestName;
+use crate::types::Direction;
+
+/// Segments of a proxy's page that are cited.
+const PAGE_SEGMENTS: usize = 8;
 
 /// What an answer means.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,16 +50,21 @@ fn opened(exchange: &Exchange) -> bool {
 }
 
 fn meaning(exchange: &Exchange) -> Option<Answer> {
-    if opened(exchange) {
+    if opened(exchange) || super::scheme::is_foreign_status(exchange) {
         return None;
+    }
+    if exchange.protocol == HttpProtocol::Socks && exchange.status.is_none() {
+        // The proxy ended it over the way to authenticate (RFC 1928 §3, RFC 1929 §2); other errors are of other causes.
+        let words = ["no acceptable authentication method", "user name or password not accepted"];
+        return words.contains(&exchange.reason.as_str()).then_some(Answer::WantsPassword);
     }
     let status = exchange.status?;
     if exchange.protocol == HttpProtocol::Socks {
-        // RFC 1928 §6, §3 (0xff: no acceptable method); SOCKS4: 91 rejected, 92 and 93 identd.
+        // RFC 1928 §6; SOCKS4: 91 rejected, 92 and 93 identd.
         return match status {
-            1 | 3..=6 => Some(Answer::CannotReach),
+            1 | 3..=6 | 8 => Some(Answer::CannotReach),
             2 | 91 => Some(Answer::Denied),
-            92 | 93 | 0xff => Some(Answer::WantsPassword),
+            92 | 93 => Some(Answer::WantsPassword),
             _ => None,
         };
     }
@@ -70,12 +80,22 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
     let first = exchanges.first()?;
     let connection = case.connection(first.flow)?;
     let proxy = best_name(connection).unwrap_or_else(|| connection.server.ip().to_string());
-    let target = first.host()?.to_ascii_lowercase();
+    let asked = first.host().map(str::to_ascii_lowercase);
     let port: u16 = first.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
-    let status = first.status.unwrap_or(0);
-    let said = if first.reason.is_empty() { status.to_string() } else { format!("{status} {}", first.reason) };
-    let subject = Subject { host: Some(target.clone()), address: None, port: Some(port), module: None };
-    let misread = misread(case, reference, &target, port);
+    let said = match (first.status, first.reason.as_str()) {
+        (Some(status), "") => status.to_string(),
+        (Some(status), reason) => format!("{status} {reason}"),
+        (None, reason) => reason.to_owned(),
+    };
+    // SOCKS may end before any host was asked for.
+    let subject = match &asked {
+        Some(target) => Subject { host: Some(target.clone()), address: None, port: Some(port), module: None },
+        None => crate::detect::subject::subject(best_name(connection), connection),
+    };
+    let target = asked.unwrap_or_else(|| "any host".to_owned());
+    let port = if first.url.is_empty() { String::new() } else { format!(":{port}") };
+    let number = first.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
+    let misread = misread(case, reference, &target, number);
     let (code, fault, summary) = match answer {
         _ if misread.is_some() && answer != Answer::WantsPassword => (
             Code::ProxyNotExcluded,
@@ -88,17 +108,17 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
         Answer::Denied => (
             Code::ProxyConnectDenied,
             Fault::ProxyPolicy,
-            format!("The proxy {proxy} denies the connection to {target}:{port}: {said}."),
+            format!("The proxy {proxy} denies the connection to {target}{port}: {said}."),
         ),
         Answer::WantsPassword => (
             Code::ProxyAuthRequired,
             Fault::Client,
-            format!("The proxy {proxy} wants authentication for {target}:{port}: {said}."),
+            format!("The proxy {proxy} wants authentication for {target}{port}: {said}."),
         ),
         Answer::CannotReach => (
             Code::ProxyUpstreamError,
             Fault::ProxyUpstream,
-            format!("The proxy {proxy} cannot reach {target}:{port}: {said}."),
+            format!("The proxy {proxy} cannot reach {target}{port}: {said}."),
         ),
     };
     let at = first.response.or(first.request)?;
@@ -111,11 +131,24 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
         summary,
     )
     .with_text("proxy", proxy.clone())
-    .with_number("status", status.into())
-    .with_class(format!("{proxy} {status}"))
+    .with_class(format!("{proxy} {}", first.status.map_or_else(|| first.reason.clone(), |status| status.to_string())))
     .excluding("the server itself refuses", "the answer to CONNECT is the proxy's own; the server was never reached");
+    if let Some(status) = first.status {
+        finding = finding.with_number("status", status.into());
+    }
     for exchange in exchanges {
         if let Some(at) = exchange.response {
+            finding.cite(Evidence::segment("proxy_answer", at, exchange.flow, said.clone()));
+            // Its page goes on behind the head; the client may have hung up before its end.
+            let last = !case.exchanges_in(exchange.flow).any(|other| other.response.is_some_and(|later| later > at));
+            let rest = case.connection(exchange.flow).filter(|_| last).into_iter().flat_map(|connection| {
+                connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0 && segment.at > at)
+            });
+            for segment in rest.take(PAGE_SEGMENTS) {
+                finding.cite(Evidence::segment("proxy_answer", segment.at, exchange.flow, "its page"));
+            }
+        }
+        if let Some(at) = exchange.completed {
             finding.cite(Evidence::segment("proxy_answer", at, exchange.flow, said.clone()));
         }
         if let Some(at) = exchange.request {
@@ -177,7 +210,7 @@ fn advise(finding: Finding, exchange: &Exchange, answer: Answer, target: &str) -
     }
 }
 
-/// The NO_PROXY entry that its author probably meant for this host.
+/// The `NO_PROXY` entry that its author probably meant for this host.
 pub(super) fn misread(case: &Case, reference: &Reference, host: &str, port: u16) -> Option<NoProxyMisread> {
     let env = case.go.env.as_ref()?;
     let (_, value) = env.no_proxy()?;
@@ -185,19 +218,37 @@ pub(super) fn misread(case: &Case, reference: &Reference, host: &str, port: u16)
         .lookups
         .iter()
         .filter(|lookup| lookup.name == host)
-        .flat_map(|lookup| lookup.answers.iter().flat_map(|answer| answer.addresses()))
+        .flat_map(|lookup| lookup.answers.iter().flat_map(crate::observation::Answer::addresses))
         .collect();
-    addresses.extend(reference.honest_name(host).into_iter().flat_map(|honest| honest.addresses()));
+    addresses.extend(reference.honest_name(host).into_iter().flat_map(HonestName::addresses));
     explain_no_proxy(value, host, port, &addresses).filter(|misread| !misread.kind.goes_direct()).or_else(|| {
         // The proxy resolved the name, so its address was not seen; a private network in NO_PROXY beside a host that is
         // none of the public ones speaks for itself.
         let private = value.split(',').map(str::trim).find(|entry| is_private_network(entry))?;
-        let internal = reference.host(host).is_none() && addresses.is_empty();
+        let internal = addresses.is_empty() && is_internal(case, reference, host);
         internal.then(|| NoProxyMisread {
             entry: private.to_owned(),
             kind: MisreadKind::AddressOfName { address: first_address(private) },
         })
     })
+}
+
+/// Whether a name is one of the local network: by its ending, because honest resolvers deny it, or because it is a
+/// neighbour of the proxy.
+fn is_internal(case: &Case, reference: &Reference, host: &str) -> bool {
+    const ENDINGS: [&str; 7] = [".internal", ".local", ".lan", ".intranet", ".corp", ".home.arpa", ".private"];
+    if reference.host(host).is_some() {
+        return false;
+    }
+    let parent = |name: &str| name.split_once('.').map(|(_, parent)| parent.to_owned());
+    let beside_proxy = case.go.proxies().iter().any(|(proxy, _)| {
+        proxy.parse::<IpAddr>().is_err()
+            && parent(proxy).is_some_and(|domain| domain.contains('.') && parent(host) == Some(domain))
+    });
+    beside_proxy
+        || !host.contains('.')
+        || ENDINGS.iter().any(|ending| host.ends_with(ending))
+        || reference.honest_name(host).is_some_and(HonestName::is_nxdomain)
 }
 
 fn is_private_network(entry: &str) -> bool {

@@ -1,12 +1,13 @@
 //! Handshakes that something answered with a reset, a close, an alert or plain text.
 
 use super::{
-    Attempt, CITED, Case, Code, Confidence, Controls, Evidence, Fate, Finding, Marks, RESIDUAL, confidence,
-    group_subject, is_new_style, is_proxy, mirror_remedy, segment_at, shape_remedy, strongest,
+    Attempt, CITED, Case, Code, Confidence, Controls, Evidence, Fate, Finding, Marks, confidence, group_subject,
+    is_new_style, is_proxy, mirror_remedy, segment_at, shape_remedy, strongest,
 };
 use crate::detect::subject::called;
 use crate::finding::{Fault, Severity};
 use crate::observation::Segment;
+use crate::reference::Reference;
 
 /// Alerts by which a TLS server says that it does not know the name (RFC 6066 §3, RFC 8446 §6.2).
 const UNRECOGNIZED_NAME: u8 = 112;
@@ -14,24 +15,26 @@ const UNRECOGNIZED_NAME: u8 = 112;
 pub(super) fn assess(
     case: &Case,
     group: &[&Attempt<'_>],
-    all: &[Attempt<'_>],
     controls: &Controls<'_, '_>,
+    reference: &Reference,
 ) -> Option<Finding> {
     let resets: Vec<_> = group
         .iter()
         .filter_map(|attempt| match &attempt.fate {
-            Fate::Reset { resets } if !resets.is_empty() => Some((*attempt, resets.as_slice())),
+            Fate::Reset { resets } | Fate::Interrupted { resets } if !resets.is_empty() => {
+                Some((*attempt, resets.as_slice()))
+            }
             _ => None,
         })
         .collect();
     if !resets.is_empty() {
-        return Some(reset(case, group, all, controls, &resets));
+        return Some(reset(case, group, controls, &resets));
     }
     for attempt in group {
         let finding = match &attempt.fate {
             Fate::Closed { fin, .. } => Some(closed(case, group, controls, fin)),
-            Fate::Alert { .. } => Some(alert(case, group, controls)),
-            Fate::NotTls { .. } if !is_proxy(case, attempt.connection) => Some(not_tls(case, group)),
+            Fate::Alert { .. } => Some(alert(case, group, controls, reference)),
+            Fate::NotTls { .. } if !is_proxy(case, attempt.connection) => Some(not_tls(case, group, reference)),
             _ => None,
         };
         if finding.is_some() {
@@ -44,7 +47,6 @@ pub(super) fn assess(
 fn reset(
     case: &Case,
     group: &[&Attempt<'_>],
-    all: &[Attempt<'_>],
     controls: &Controls<'_, '_>,
     resets: &[(&Attempt<'_>, &[(Segment, Marks)])],
 ) -> Finding {
@@ -53,26 +55,24 @@ fn reset(
     let marks = strongest(resets.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
     let forged = marks.any();
     let in_tunnel = resets.iter().any(|(attempt, _)| attempt.connection.tunnel.is_some());
-    let residual = if forged { residual(group, all) } else { None };
+    // Another TTL alone, after a full round trip, may be a firewall in front of the server.
+    let ttl_alone = marks.classes() == 1 && marks.ttl.is_some();
+    let at_leisure = ttl_alone && resets.iter().all(|(attempt, resets)| after_round_trip(case, attempt, resets));
     let (code, fault, sure, summary) = if controls.smaller.is_some() && controls.same.is_none() {
         let sure = if forged { Confidence::Strong } else { Confidence::Moderate };
         let summary = format!("Connections to {host} are reset when the ClientHello is large; a smaller one passes.");
         (Code::TlsClienthelloIntolerance, Fault::Interference, sure, summary)
-    } else if let Some((attempt, _)) = &residual {
-        let summary = format!(
-            "The ClientHello for {host} is reset, and for a while afterwards so is every connection to the same address, even for {}.",
-            attempt.host.as_deref().unwrap_or("another name")
-        );
-        (Code::TlsResidualBlock, Fault::Interference, confidence(case, &marks, resets.len(), true), summary)
     } else if forged {
-        let sure = confidence(case, &marks, resets.len(), controls.other_name.is_some());
+        let connections = if at_leisure { 1 } else { resets.len() };
+        let sure = confidence(case, &marks, connections, controls.other_name.is_some());
         let summary = format!("Resets that {host} did not send follow its ClientHello: {}.", marks.words());
         (Code::TlsSniReset, Fault::Interference, sure, summary)
     } else {
         let summary =
             format!("{host} resets the connection at the ClientHello; nothing about the reset points at anybody else.");
-        let fault = if in_tunnel { Fault::Unknown } else { Fault::Server };
-        (Code::TlsServerReset, fault, Confidence::Moderate, summary)
+        let fault = if in_tunnel || marks.blind { Fault::Unknown } else { Fault::Server };
+        let sure = if marks.blind { Confidence::Weak } else { Confidence::Moderate };
+        (Code::TlsServerReset, fault, sure, summary)
     };
     let first =
         resets.first().and_then(|(attempt, resets)| resets.first().map(|(segment, marks)| (attempt, segment, marks)));
@@ -88,14 +88,9 @@ fn reset(
     let mut finding = Finding::new(code, fault, sure, subject, start, summary);
     for (attempt, resets) in resets.iter().take(CITED) {
         attempt.cite_hello(&mut finding);
-        resets.iter().take(4).for_each(|(segment, marks)| finding.cite(evidence(attempt, segment, marks)));
-    }
-    if let Some((_, caught)) = residual {
-        for attempt in caught {
-            attempt.cite_hello(&mut finding);
-            if let Fate::Reset { resets } = &attempt.fate {
-                resets.iter().take(4).for_each(|(segment, marks)| finding.cite(evidence(attempt, segment, marks)));
-            }
+        resets.iter().take(8).for_each(|(segment, marks)| finding.cite(evidence(attempt, segment, marks)));
+        if forged {
+            attempt.cite_unanswered(&mut finding);
         }
     }
     if let Some(usual) = marks.ttl {
@@ -104,6 +99,12 @@ fn reset(
     if let Some(early) = marks.early {
         finding =
             finding.with_number("reset_after_ns", early.after.nanos()).with_number("round_trip_ns", early.rtt.nanos());
+    }
+    if at_leisure {
+        finding = finding.not_excluding("a firewall or balancer directly in front of the server");
+    }
+    if resets.iter().any(|(attempt, _)| attempt.passed()) && forged {
+        finding = finding.not_excluding("the server's certificate, not the name, sets it off");
     }
     finding = finding.with_number("connections", i64::try_from(resets.len()).unwrap_or(i64::MAX));
     shape(case, finish(finding, &marks), controls, group)
@@ -167,48 +168,12 @@ fn shape(case: &Case, mut finding: Finding, controls: &Controls<'_, '_>, group: 
     shape_remedy(finding, case)
 }
 
-/// Other names at the same address that failed in the same way within the time of a residual block, although the
-/// address does answer other names before or afterwards.
-fn residual<'a, 'c>(
-    group: &[&'a Attempt<'c>],
-    all: &'a [Attempt<'c>],
-) -> Option<(&'a Attempt<'c>, Vec<&'a Attempt<'c>>)> {
-    let trigger =
-        group.iter().filter(|attempt| matches!(attempt.fate, Fate::Reset { .. })).min_by_key(|attempt| attempt.at())?;
-    let elsewhere =
-        |attempt: &&Attempt<'_>| attempt.connection.server == trigger.connection.server && attempt.host != trigger.host;
-    let caught: Vec<_> = all
-        .iter()
-        .filter(elsewhere)
-        .filter(|attempt| attempt.at() > trigger.at() && attempt.at().time.since(trigger.at().time) <= RESIDUAL)
-        .filter(
-            |attempt| matches!(&attempt.fate, Fate::Reset { resets } if resets.iter().any(|(_, marks)| marks.any())),
-        )
-        .collect();
-    let first = *caught.first()?;
-    // The other name is not blocked for its own sake: it passes at another time.
-    let passes = all.iter().any(|attempt| attempt.host == first.host && attempt.passed());
-    passes.then_some((first, caught))
-}
-
-/// Removes findings about names that were only caught in another name's residual block.
-pub(super) fn absorb_residual(found: &mut Vec<Finding>) {
-    let blocked: Vec<_> = found
-        .iter()
-        .filter(|finding| finding.code == Code::TlsResidualBlock)
-        .map(|finding| (finding.subject.address, finding.subject.host.clone(), finding.evidence().to_vec()))
-        .collect();
-    found.retain(|finding| {
-        finding.code != Code::TlsSniReset
-            || !blocked.iter().any(|(address, host, evidence)| {
-                *address == finding.subject.address
-                    && *host != finding.subject.host
-                    && finding
-                        .evidence()
-                        .iter()
-                        .all(|item| evidence.iter().any(|known| known.citation == item.citation))
-            })
-    });
+/// Whether every reset came no sooner than a server's own answer would.
+fn after_round_trip(case: &Case, attempt: &Attempt<'_>, resets: &[(Segment, Marks)]) -> bool {
+    let Some(rtt) = case.shortest_rtt(attempt.connection) else { return false };
+    resets.iter().all(|(segment, _)| {
+        segment.at.time.since(attempt.at().time).nanos().saturating_mul(10) >= rtt.nanos().saturating_mul(9)
+    })
 }
 
 fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin: &Segment) -> Finding {
@@ -249,11 +214,14 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
     for (attempt, fin, marks) in closes.into_iter().take(CITED) {
         attempt.cite_hello(&mut finding);
         finding.cite(Evidence::segment(role, fin.at, attempt.connection.flow, marks.words()));
+        if code == Code::TlsSniClosed {
+            attempt.cite_unanswered(&mut finding);
+        }
     }
     shape(case, finish(finding, &marks), controls, group)
 }
 
-fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>) -> Finding {
+fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, reference: &Reference) -> Finding {
     let subject = group_subject(group);
     let host = called(&subject);
     let alerts: Vec<_> = group
@@ -278,7 +246,7 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>) -> Fi
         (Code::TlsServerAlert, Fault::Server, sure, "alert", summary)
     };
     let Some((attempt, first, ..)) = alerts.first() else {
-        return not_tls(case, group);
+        return not_tls(case, group, reference);
     };
     let evidence = Evidence::segment(role, first.at, attempt.connection.flow, marks.words());
     let mut finding = Finding::new(code, fault, sure, subject, evidence, summary)
@@ -292,6 +260,9 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>) -> Fi
             && segment_at(attempt.connection, fin).is_some()
         {
             finding.cite(Evidence::segment("forged_close", fin, attempt.connection.flow, ""));
+        }
+        if code == Code::TlsAlertInjected {
+            attempt.cite_unanswered(&mut finding);
         }
     }
     if code == Code::TlsServerAlert {
@@ -317,7 +288,7 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>) -> Fi
         .with_reference("RFC 8446 §6")
 }
 
-fn not_tls(case: &Case, group: &[&Attempt<'_>]) -> Finding {
+fn not_tls(case: &Case, group: &[&Attempt<'_>], reference: &Reference) -> Finding {
     let subject = group_subject(group);
     let host = called(&subject);
     let answers: Vec<_> = group
@@ -333,7 +304,9 @@ fn not_tls(case: &Case, group: &[&Attempt<'_>]) -> Finding {
     let sure = confidence(case, &marks, answers.len(), false).max(Confidence::Strong);
     // What is not TLS at all is proven to be none; who sent it is another question.
     let forged = marks.any();
-    let fault = if forged || looks_like_a_page(head.map_or(&[], |not_tls| &not_tls.head)) {
+    // A big operator's public service speaks TLS on that port and nothing else.
+    let public = group_subject(group).host.is_some_and(|host| reference.host(&host).is_some());
+    let fault = if forged || public || looks_like_a_page(head.map_or(&[], |not_tls| &not_tls.head)) {
         Fault::Interference
     } else {
         Fault::Server
@@ -356,6 +329,9 @@ fn not_tls(case: &Case, group: &[&Attempt<'_>]) -> Finding {
         finding.cite(Evidence::segment("plain_text", at, attempt.connection.flow, marks.words()));
         if let Some(fin) = attempt.connection.fin.to_client {
             finding.cite(Evidence::segment("close", fin, attempt.connection.flow, ""));
+        }
+        if forged {
+            attempt.cite_unanswered(&mut finding);
         }
     }
     if !forged {

@@ -31,7 +31,7 @@ pub(super) fn assess(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_
     for attempt in group {
         let flow = attempt.connection.flow;
         let this = match &attempt.fate {
-            Fate::HelloVanished { segments, .. } => {
+            Fate::HelloVanished { segments } => {
                 lost.extend(segments.iter().map(|segment| (flow, *segment, "client_hello")));
                 Silence::Vanished
             }
@@ -49,11 +49,13 @@ pub(super) fn assess(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_
                 ));
                 Silence::TooBigOut
             }
-            Fate::FlightTooBig { tail, acknowledged } => {
-                proof.push((flow, tail.at, "tail_of_server_flight", "a small segment after a hole that never closes"));
-                proof.extend(
-                    acknowledged.iter().map(|ack| (flow, ack.at, "acknowledgement", "the server has the hello")),
-                );
+            Fate::FlightTooBig { small } => {
+                // Its answer to the SYN, its acknowledgements and the short segments: all that did arrive.
+                proof.extend(small.iter().map(|segment| match (segment.length, segment.flags.syn()) {
+                    (0, true) => (flow, segment.at, "syn_ack", ""),
+                    (0, false) => (flow, segment.at, "acknowledgement", "small packets pass"),
+                    _ => (flow, segment.at, "tail_of_server_flight", "a small segment after a hole that never closes"),
+                }));
                 Silence::TooBigIn
             }
             Fate::Silent { hello, acknowledged } => {
@@ -172,19 +174,21 @@ fn conclude(
         }
         Silence::Mute => {
             let summary = format!("{host} acknowledges the ClientHello and then says nothing.");
-            let fault = if group.iter().any(|attempt| attempt.connection.tunnel.is_some()) {
-                Fault::Unknown
-            } else {
-                Fault::Server
-            };
-            let mut finding =
-                Finding::new(Code::TlsHandshakeTimeout, fault, Confidence::Moderate, subject, evidence, summary)
-                    .excluding("the hello is dropped on the path", "it was acknowledged to its last byte")
-                    .not_excluding("a middlebox that terminates TCP and waits")
-                    .with_remedy(
-                        "Ask the operator of the server; ask from another network to see whether it is the path.",
-                        None,
-                    );
+            let mut finding = Finding::new(
+                Code::TlsHandshakeTimeout,
+                Fault::Unknown,
+                Confidence::Moderate,
+                subject,
+                evidence,
+                summary,
+            )
+            .excluding("the hello is dropped on the path", "it was acknowledged to its last byte")
+            .not_excluding("a middlebox that terminates TCP and waits")
+            .not_excluding("the server is overloaded or hangs")
+            .with_remedy(
+                "Ask the operator of the server; ask from another network to see whether it is the path.",
+                None,
+            );
             if two_segments {
                 finding = finding.not_excluding("all of the server's answer is full-size and vanishes (MTU)");
             }

@@ -86,8 +86,14 @@ impl Bench {
         dns_id: Option<u16>,
     ) {
         let from: IpAddr = from.parse().unwrap();
-        let quoted =
-            Quoted { protocol: 17, source: address(source), destination: address(destination), seq: None, dns_id };
+        let quoted = Quoted {
+            protocol: 17,
+            source: address(source),
+            destination: address(destination),
+            seq: None,
+            has_header: false,
+            dns_id,
+        };
         let error =
             IcmpError { at: at(micros), from, to: from, ip: ip(64, 0), kind: IcmpKind::PortUnreachable, quoted };
         self.0.icmp(index, &error);

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn names_must_end_with_their_data() {
         assert_eq!(read(b"\x01A\x00", 0, 3, 5, IN), (RecordData::Name("a".to_owned()), true));
-        assert_eq!(other(b"\x01a\x00\x00", 5).1, false);
+        assert!(!other(b"\x01a\x00\x00", 5).1);
         assert_eq!(read(b"\xc0\x00", 0, 2, 2, IN), (RecordData::Name(String::new()), false));
     }
 
@@ -184,6 +184,6 @@ mod tests {
     #[test]
     fn an_update_has_records_without_data() {
         assert_eq!(read(&[], 0, 0, 1, 255), (RecordData::Other("\\# 0".to_owned()), true));
-        assert_eq!(read(&[], 0, 0, 1, IN).1, false);
+        assert!(!read(&[], 0, 0, 1, IN).1);
     }
 }

@@ -53,11 +53,13 @@ impl TcpFraming {
     }
 
     /// Whether a hole ended the reading.
+    #[cfg(test)]
     pub(crate) const fn stopped(&self) -> bool {
         self.stopped
     }
 
     /// The message that was not completed, as far as it came, without its length.
+    #[cfg(test)]
     pub(crate) fn partial(&self) -> Option<&[u8]> {
         self.buffer.get(2..).filter(|message| !message.is_empty())
     }

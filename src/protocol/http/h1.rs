@@ -2,62 +2,26 @@
 
 mod body;
 mod head;
+mod setting;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use ring::digest;
 
 pub(super) use self::head::{MAX_VALUE, kept, url};
-pub(crate) use self::head::{ResponseHead, looks_like_request, looks_like_response, parse_response_head};
+pub(crate) use self::head::{looks_like_request, looks_like_response, parse_response_head};
+pub(crate) use self::setting::Setting;
 
 use self::body::{Fed, Framing};
 use self::head::{MAX_HEAD, parse_request_head};
 use super::super::{Early, Progress, quote};
 use crate::observation::{Exchange, HttpProtocol};
-use crate::types::{Both, Direction, FlowId, Moment};
+use crate::types::{Both, Direction, Moment};
 
 /// Bytes of a body that are kept.
 const MAX_BODY_HEAD: usize = 2_048;
 /// Exchanges of one connection that are kept; reading stops after them.
 const MAX_EXCHANGES: usize = 16_384;
-
-/// What a session must be told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting {
-    /// The connection.
-    pub(crate) flow: FlowId,
-    /// Who was called: stands in for a missing `Host`.
-    pub(crate) server: SocketAddr,
-    /// It runs inside TLS: URLs begin with `https`.
-    pub(crate) secure: bool,
-    /// Whether bodies are hashed.
-    pub(crate) digest: bool,
-}
-
-impl Setting {
-    /// An exchange of which nothing is known yet.
-    pub(super) const fn exchange(&self, protocol: HttpProtocol) -> Exchange {
-        Exchange {
-            flow: self.flow,
-            protocol,
-            method: String::new(),
-            url: String::new(),
-            request: None,
-            response: None,
-            credentials_sent: false,
-            user_agent: None,
-            status: None,
-            reason: String::new(),
-            headers: Vec::new(),
-            body_bytes: 0,
-            body_head: Vec::new(),
-            body_sha256: None,
-            complete: false,
-            error: None,
-        }
-    }
-}
 
 /// Reads one connection.
 ///
@@ -297,10 +261,10 @@ impl Session {
                         Fed::More => break,
                         Fed::Done(used) => {
                             rest = rest.get(used..).unwrap_or_default();
-                            self.finish_body(None);
+                            self.finish_body(at, None);
                         }
                         Fed::Broken => {
-                            self.finish_body(Some("broken chunked coding"));
+                            self.finish_body(at, Some("broken chunked coding"));
                             self.responses.stop();
                             break;
                         }
@@ -354,6 +318,7 @@ impl Session {
         let connect = exchange.is_connect();
         if connect && (200..300).contains(&head.status) {
             exchange.complete = true;
+            exchange.completed = Some(at);
             self.requests.state = State::Tunnel;
             self.responses.state = State::Tunnel;
             return true;
@@ -361,13 +326,16 @@ impl Session {
         // RFC 9112 §6.3, rules 1 to 8.
         let without_body = exchange.method == "HEAD" || matches!(head.status, 101 | 204 | 304);
         match head.framing {
-            _ if without_body => exchange.complete = true,
+            _ if without_body => {
+                exchange.complete = true;
+                exchange.completed = Some(at);
+            }
             framing => {
                 let digest = self.setting.digest.then(|| digest::Context::new(&digest::SHA256));
                 self.current = Some(Current { index, digest, whole: true });
                 match framing {
                     Some(framing) => self.responses.state = State::Body(framing),
-                    None => self.finish_body(None),
+                    None => self.finish_body(at, None),
                 }
             }
         }
@@ -420,12 +388,13 @@ impl Session {
     }
 
     /// Ends the body being read; with an error, it is not complete.
-    fn finish_body(&mut self, error: Option<&str>) {
+    fn finish_body(&mut self, at: Moment, error: Option<&str>) {
         self.responses.state = State::Head;
         let Some(current) = self.current.take() else { return };
         let Some(exchange) = self.exchanges.get_mut(current.index) else { return };
         exchange.error = error.map(str::to_owned);
         exchange.complete = error.is_none() && current.whole;
+        exchange.completed = error.is_none().then_some(at);
         if exchange.complete {
             exchange.body_sha256 = current.digest.and_then(|digest| digest.finish().as_ref().try_into().ok());
         }
@@ -459,10 +428,10 @@ impl Session {
                         }
                     }
                     if !skipped {
-                        self.finish_body(Some("a hole in the recording hides the end of the body"));
+                        self.finish_body(at, Some("a hole in the recording hides the end of the body"));
                         self.responses.stop();
                     } else if done {
-                        self.finish_body(None);
+                        self.finish_body(at, None);
                     }
                 }
                 State::Head => {
@@ -478,7 +447,7 @@ impl Session {
     }
 
     /// The sender of that direction closed it (FIN). A reset is not told: it ends nothing properly.
-    pub(crate) fn closed(&mut self, direction: Direction, _at: Moment) {
+    pub(crate) fn closed(&mut self, direction: Direction, at: Moment) {
         if direction == Direction::ToServer {
             if self.requests.state != State::Tunnel {
                 self.requests.stop();
@@ -487,8 +456,8 @@ impl Session {
         }
         match &self.responses.state {
             State::Tunnel | State::Stopped => return,
-            State::Body(Framing::UntilClose) => self.finish_body(None),
-            State::Body(_) => self.finish_body(Some("unexpected EOF")),
+            State::Body(Framing::UntilClose) => self.finish_body(at, None),
+            State::Body(_) => self.finish_body(at, Some("unexpected EOF")),
             State::Head | State::Held => {
                 let error = if self.responses.head.is_empty() { "EOF" } else { "unexpected EOF" };
                 if let Some(exchange) = self.waiting.pop_front().and_then(|index| self.exchanges.get_mut(index)) {
@@ -507,6 +476,7 @@ impl Session {
     }
 
     /// The exchanges so far.
+    #[cfg(test)]
     pub(crate) fn exchanges(&self) -> &[Exchange] {
         &self.exchanges
     }

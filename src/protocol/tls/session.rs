@@ -48,6 +48,8 @@ struct Side {
     pieces: u32,
     /// What hid a part of it.
     veil: Option<Veil>,
+    /// A part of its stream is missing, if only inside of encrypted data.
+    holed: bool,
     /// Alert records after which nothing of this side matters.
     over: bool,
     /// Bytes of the stream so far, holes included.
@@ -132,6 +134,7 @@ impl Session {
         let side = self.sides.of_mut(direction);
         side.position += length;
         side.protected.records_missing();
+        side.holed = true;
         side.records.gap(length, veil);
         if side.records.lost.is_some() {
             side.messages.forget();
@@ -147,16 +150,6 @@ impl Session {
             && self.sides.to_client.encrypted
             && self.client_records.len() >= CLIENT_RECORDS.min(2)
             && self.server_encrypted_records > 0
-    }
-
-    /// The name that the client asked for.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        self.server_name.as_ref().and_then(Sighting::seen).map(String::as_str)
-    }
-
-    /// The hello's Go version, if it is Go's.
-    pub(crate) fn go_hello(&self) -> Option<&'static str> {
-        self.hello.as_ref().and_then(|hello| hello.go)
     }
 
     /// The bytes of the client's first flight as far as they came, record headers included.
@@ -280,7 +273,8 @@ impl Session {
     /// An encrypted record of the client: in TLS 1.3 its length tells an alert from a Finished.
     fn client_record(&mut self, at: Moment, length: u16) {
         let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
-        if is_1_3 && self.client_records.is_empty() && length == ENCRYPTED_ALERT {
+        let first = self.client_records.is_empty() && !self.sides.to_server.holed;
+        if is_1_3 && first && length == ENCRYPTED_ALERT {
             self.alerts.push(Alert { at, direction: Direction::ToServer, content: None });
         }
         if self.client_records.len() < CLIENT_RECORDS {
@@ -294,10 +288,8 @@ impl Session {
             [level, description] if !side.encrypted || record.length == 2 => Some(AlertContent { level, description }),
             _ => None,
         };
-        // After a finished handshake an encrypted alert is the usual close_notify.
-        let ends_handshake =
-            content.is_some() || !(self.sides.to_server.changed_cipher && self.sides.to_client.changed_cipher);
-        if ends_handshake && self.alerts.len() < 8 {
+        // An encrypted alert of TLS 1.2 comes after the handshake: it is the usual close_notify.
+        if content.is_some() && self.alerts.len() < 8 {
             self.alerts.push(Alert { at, direction, content });
         }
     }

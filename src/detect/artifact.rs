@@ -1,0 +1,212 @@
+//! What go itself says of artifacts and of the checksum database. The bytes are not looked at here.
+
+use std::collections::BTreeSet;
+
+use super::Detector;
+use super::subject::judged_handshakes;
+use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, Subject};
+use crate::go::env::{GoEnv, ModuleSource};
+use crate::go::log::Against;
+use crate::go::{GoError, GoErrorKind};
+use crate::observation::{Case, Relevance};
+use crate::reference::Reference;
+
+pub(super) const DETECTOR: Detector = Detector {
+    codes: &[Code::ArtifactChecksumMismatch, Code::ArtifactSumdbUnreachable, Code::ArtifactSumdbUntrusted],
+    assess,
+};
+
+/// Connections cited as those that may have carried the bytes.
+const CITED: usize = 4;
+
+fn assess(case: &Case, _: &Reference) -> Assessment {
+    let mut known = BTreeSet::new();
+    let mut assessment = Assessment::default();
+    for error in case.go.errors() {
+        let finding = match error.kind.innermost() {
+            GoErrorKind::ChecksumMismatch { .. } => mismatch(case, error),
+            GoErrorKind::SumdbUntrusted(complaint) => Some(untrusted(case, error, complaint)),
+            kind if error.sumdb && is_out_of_reach(kind) => unreachable(case, error),
+            _ => None,
+        };
+        let Some(mut finding) = finding else { continue };
+        if known.insert((finding.code, finding.subject.clone())) {
+            finding.go_error = Some(error.text.clone());
+            assessment.found.push(finding);
+        }
+    }
+    assessment
+}
+
+/// The hosts that GOPROXY names; Go's own one where nothing is known of it.
+fn module_proxies(case: &Case) -> Vec<String> {
+    let named = case.go.env.as_ref().map(GoEnv::module_proxy_hosts).unwrap_or_default();
+    if named.is_empty() && !direct_only(case) { vec!["proxy.golang.org".to_owned()] } else { named }
+}
+
+/// GOPROXY leads straight to repositories.
+fn direct_only(case: &Case) -> bool {
+    case.go.env.as_ref().is_some_and(|env| {
+        env.get("GOPROXY").is_some()
+            && env.goproxy().first().is_some_and(|first| matches!(first.source, ModuleSource::Direct))
+    })
+}
+
+/// Bytes that are not those on record. Where a module proxy served them, somebody between its origin and here changed
+/// them: proxies keep a version as they first saw it. A repository's own tag may simply have been moved.
+fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
+    let GoErrorKind::ChecksumMismatch { module, go_mod, downloaded, expected, against } = error.kind.innermost() else {
+        return None;
+    };
+    let module = module.clone().or_else(|| error.module.clone());
+    let private = module
+        .as_deref()
+        .and_then(|module| module.split_once('@'))
+        .is_some_and(|(path, _)| case.go.env.as_ref().is_some_and(|env| env.bypasses_module_proxy(path)));
+    let from_repository = private || direct_only(case);
+    let recorded = match against {
+        Against::GoSum => "go.sum".to_owned(),
+        Against::Sumdb(name) => format!("the checksum database {name}"),
+        Against::Unknown => "the record".to_owned(),
+    };
+    let what = if *go_mod { "go.mod file" } else { "archive" };
+    let name = module.clone().unwrap_or_else(|| "a module".to_owned());
+    let summary = format!(
+        "The {what} of {name} that came has the hash {}, and {recorded} has {}.",
+        downloaded.as_deref().unwrap_or("that go does not print"),
+        expected.as_deref().unwrap_or("another one"),
+    );
+    let fault = if from_repository { Fault::Unknown } else { Fault::Interference };
+    let host = if from_repository { None } else { module_proxies(case).into_iter().next() };
+    let subject = Subject { host, address: None, port: None, module };
+    let mut finding =
+        Finding::new(Code::ArtifactChecksumMismatch, fault, Confidence::Moderate, subject, said(error), summary)
+            .with_evidence(carriers(case, from_repository))
+            .with_text("against", recorded)
+            .with_text("file", what)
+            .with_class(format!(
+                "{} {}",
+                expected.as_deref().unwrap_or_default(),
+                downloaded.as_deref().unwrap_or_default()
+            ))
+            .not_excluding("a tag that was moved at the origin")
+            .not_excluding("a mirror that keeps other bytes of this version")
+            .with_remedy(
+                "Do not switch the check off. Fetch the version from another place and compare: `goprobe verify` names what differs.",
+                Some("GOPROXY=https://proxy.golang.org GOFLAGS=-modcacherw GOMODCACHE=$(mktemp -d) go mod download -json"),
+            )
+            .with_reference("https://go.dev/ref/mod#authenticating");
+    if let Some(hash) = downloaded {
+        finding = finding.with_text("downloaded", hash.clone());
+    }
+    if let Some(hash) = expected {
+        finding = finding.with_text("expected", hash.clone());
+    }
+    Some(match against {
+        // The database's records are signed and cannot be changed by a project.
+        Against::Sumdb(_) => finding,
+        _ => finding.not_excluding("a go.sum line that was wrong from the start"),
+    })
+}
+
+fn untrusted(case: &Case, error: &GoError, complaint: &str) -> Finding {
+    let host = sumdb_host(case, error);
+    let summary = format!("go does not believe what {host} answered: {complaint}.");
+    let subject = Subject { host: Some(host.clone()), address: None, port: None, module: error.module.clone() };
+    let own_key = case.go.env.as_ref().and_then(|env| env.get("GOSUMDB")).filter(|value| value.contains('+'));
+    let mut finding = Finding::new(
+        Code::ArtifactSumdbUntrusted,
+        Fault::Interference,
+        Confidence::Moderate,
+        subject,
+        said(error),
+        summary,
+    )
+    .with_evidence(connections_to(case, &[host]))
+    .with_text("complaint", complaint.to_owned())
+    .not_excluding("a mirror of the database that is broken")
+    .with_remedy("Do not switch the database off. Ask it over another network, and compare.", Some("go env GOSUMDB"))
+    .with_reference("Go: golang.org/x/mod/sumdb/client.go");
+    if let Some(value) = own_key {
+        finding.cite(Evidence::variable("GOSUMDB", value.to_owned()));
+        finding = finding.not_excluding("a key in GOSUMDB that is not the database's");
+    }
+    finding
+}
+
+/// Its answer did not come. What stood in the way has a finding of its own where it can be seen.
+fn unreachable(case: &Case, error: &GoError) -> Option<Finding> {
+    let host = sumdb_host(case, error);
+    let fault = match error.kind.innermost() {
+        GoErrorKind::HttpStatus { code: 500..=599 | 429, .. } => Fault::Upstream,
+        _ => Fault::Unknown,
+    };
+    let summary = format!(
+        "The module came, and the checksum database ({host}) could not be asked for its hash: {}.",
+        error.text.lines().next().and_then(|line| line.rsplit_once("\": ")).map_or("see go's output", |(_, end)| end)
+    );
+    let subject =
+        Subject { host: Some(host.clone()), address: error.address.map(|at| at.ip()), port: None, module: None };
+    let subject = if case.go.proxies().is_empty() { subject } else { Subject { address: None, ..subject } };
+    let cited = connections_to(case, &[host]);
+    Some(
+        Finding::new(Code::ArtifactSumdbUnreachable, fault, Confidence::Strong, subject, said(error), summary)
+            .with_evidence(cited)
+            .with_remedy(
+                "Mend the way to the database, or use a module proxy that mirrors it (as proxy.golang.org does). For private modules set GONOSUMDB or GOPRIVATE, and only for those.",
+                Some("go env GONOSUMDB GOPRIVATE GOSUMDB"),
+            )
+            .with_reference("https://go.dev/ref/mod#checksum-database"),
+    )
+}
+
+/// Whether the database, or the way to it, failed. One that answers "not found" was reached.
+const fn is_out_of_reach(kind: &GoErrorKind) -> bool {
+    match kind {
+        GoErrorKind::HttpStatus { code, .. } => !matches!(code, 400 | 404 | 410),
+        GoErrorKind::ChecksumMismatch { .. }
+        | GoErrorKind::ChecksumMissing
+        | GoErrorKind::SumdbUntrusted(_)
+        | GoErrorKind::ChecksumDatabaseDisabled
+        | GoErrorKind::InvalidProxyResponse { .. } => false,
+        other => !other.is_local(),
+    }
+}
+
+fn sumdb_host(case: &Case, error: &GoError) -> String {
+    let settings = || case.go.env.as_ref().and_then(GoEnv::sumdb_host);
+    error.host.clone().or_else(settings).unwrap_or_else(|| "sum.golang.org".to_owned())
+}
+
+fn said(error: &GoError) -> Evidence {
+    Evidence::log(error.line, error.text.clone())
+}
+
+/// Where the bytes came over, as far as names tell.
+fn carriers(case: &Case, from_repository: bool) -> Vec<Evidence> {
+    if from_repository { Vec::new() } else { connections_to(case, &module_proxies(case)) }
+}
+
+fn connections_to(case: &Case, hosts: &[String]) -> Vec<Evidence> {
+    let encrypted = judged_handshakes(case).filter_map(|(handshake, connection)| {
+        let name = handshake.server_name.seen().filter(|name| hosts.contains(name))?;
+        Some((handshake.hello.as_ref()?.at, connection.flow, name.clone()))
+    });
+    let plain = case.exchanges.iter().filter_map(|exchange| {
+        let judged = case.connection(exchange.flow).is_some_and(|connection| connection.relevance == Relevance::Go);
+        let host = exchange.host()?.to_ascii_lowercase();
+        (judged && !exchange.is_connect() && hosts.contains(&host)).then_some((exchange.response?, exchange.flow, host))
+    });
+    let mut cited: Vec<_> = encrypted.chain(plain).collect();
+    cited.sort_by_key(|(at, ..)| *at);
+    // The last ones are nearest to the complaint.
+    let skipped = cited.len().saturating_sub(CITED);
+    cited
+        .into_iter()
+        .skip(skipped)
+        .map(|(at, flow, host)| Evidence::segment("connection", at, flow, format!("to {host}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

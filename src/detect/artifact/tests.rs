@@ -1,0 +1,98 @@
+//! go's words about hashes and the checksum database, and words that sound alike.
+
+use super::*;
+use crate::testing::Scene;
+
+const MISMATCH: &str = "verifying example.com/x@v1.0.0: checksum mismatch
+\tdownloaded: h1:JceRbiCMZXswNpl6LQB3sDXO82DiLbFWOoFAgWMwfmM=
+\tgo.sum:     h1:mXBukMvkJ2sZTwhPrLa5DuaVKDyCu6c/9BvF7n+gAn4=
+
+SECURITY ERROR
+This download does NOT match an earlier download recorded in go.sum.
+";
+const OF_SUMDB: &str = "go: example.com/x@v1.0.0: verifying module: checksum mismatch
+\tdownloaded: h1:JceRbiCMZXswNpl6LQB3sDXO82DiLbFWOoFAgWMwfmM=
+\tsum.golang.org: h1:mXBukMvkJ2sZTwhPrLa5DuaVKDyCu6c/9BvF7n+gAn4=
+";
+
+fn told(log: &str, env: &str) -> Vec<Finding> {
+    let mut scene = Scene::new();
+    scene.log(log).env(env);
+    let mut tcp = scene.connect("142.250.74.113:443");
+    scene.tls13_session(&mut tcp, "proxy.golang.org");
+    assess(&scene.case(), &scene.reference).found
+}
+
+fn only(log: &str, env: &str) -> Finding {
+    let mut found = told(log, env);
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+#[test]
+fn a_mismatch_gives_both_hashes_and_who_had_the_other() {
+    for (log, against) in [(MISMATCH, "go.sum"), (OF_SUMDB, "sum.golang.org")] {
+        let finding = only(log, "GOPROXY=https://proxy.golang.org,direct\n");
+        assert_eq!((finding.code, finding.confidence()), (Code::ArtifactChecksumMismatch, Confidence::Moderate));
+        assert_eq!(finding.fault, Fault::Interference);
+        let details = format!("{:?}", finding.details);
+        for part in ["h1:JceRbiCM", "h1:mXBukMvk", against] {
+            assert!(details.contains(part), "{part} in {details}");
+        }
+        assert!(finding.not_excluded.iter().any(|open| open.contains("moved")));
+        assert_eq!(finding.subject.module.as_deref(), Some("example.com/x@v1.0.0"));
+        assert!(finding.evidence().iter().any(|evidence| evidence.role == "connection"));
+    }
+}
+
+#[test]
+fn a_mismatch_straight_from_a_repository_accuses_nobody() {
+    for env in ["GOPROXY=direct\n", "GOPROXY=https://proxy.golang.org\nGOPRIVATE=example.com\n"] {
+        let finding = only(MISMATCH, env);
+        assert_eq!((finding.fault, finding.subject.host), (Fault::Unknown, None), "{env}");
+    }
+}
+
+#[test]
+fn missing_lines_of_go_sum_are_no_mismatch() {
+    for log in [
+        "go: example.com/x@v1.0.0: missing go.sum entry; to add it:\n\tgo mod download example.com/x\n",
+        "go: downloading example.com/x v1.0.0\n",
+        "go: example.com/x@v1.0.0: reading https://proxy.golang.org/example.com/x/@v/v1.0.0.info: 404 Not Found\n",
+    ] {
+        assert!(told(log, "").is_empty(), "{log}");
+    }
+}
+
+#[test]
+fn a_database_out_of_reach_is_told_beside_its_cause() {
+    let ask = "go: example.com/x@v1.0.0: verifying module: example.com/x@v1.0.0: ";
+    let url = "https://sum.golang.org/lookup/example.com/x@v1.0.0";
+    for (words, fault) in [
+        (format!("Get \"{url}\": dial tcp 142.251.36.17:443: i/o timeout"), Fault::Unknown),
+        (
+            format!("Get \"{url}\": read tcp 192.168.1.23:5304->142.250.74.145:443: read: connection reset by peer"),
+            Fault::Unknown,
+        ),
+        (format!("Get \"{url}\": dial tcp: lookup sum.golang.org on 192.168.1.1:53: no such host"), Fault::Unknown),
+        (format!("reading {url}: 502 Bad Gateway"), Fault::Upstream),
+    ] {
+        let finding = only(&format!("{ask}{words}\n"), "");
+        assert_eq!((finding.code, finding.fault), (Code::ArtifactSumdbUnreachable, fault), "{words}");
+        assert_eq!(finding.subject.host.as_deref(), Some("sum.golang.org"));
+    }
+    // It was asked and does not know: a private module.
+    assert!(told(&format!("{ask}reading {url}: 404 Not Found\n"), "").is_empty());
+    // The same trouble with the module proxy is not the database's.
+    let other = "go: example.com/x@v1.0.0: Get \"https://proxy.golang.org/example.com/x/@v/v1.0.0.info\": dial tcp 142.250.74.113:443: i/o timeout\n";
+    assert!(told(other, "").is_empty());
+}
+
+#[test]
+fn an_answer_with_a_foreign_signature_is_untrusted() {
+    let log = "go: example.com/x@v1.0.0: verifying module: example.com/x@v1.0.0: reading tree note: note has no verifiable signatures\nnote:\ngo.sum database tree\n4\n";
+    let finding = only(log, "");
+    assert_eq!((finding.code, finding.confidence()), (Code::ArtifactSumdbUntrusted, Confidence::Moderate));
+    let own = only(log, "GOSUMDB=sum.golang.org+100542e3+Aankc/C/EC+M+besNhyuOLSWwFV/TXqpa6dTFqdL8tTv\n");
+    assert!(own.not_excluded.iter().any(|open| open.contains("GOSUMDB")));
+}

@@ -1,0 +1,200 @@
+//! Transfers that crawl because the path drops what exceeds a rate.
+//!
+//! A policer shows in three things together: many segments are lost, the rate is flat, and it is far below what that loss
+//! alone would leave. Random loss fails the last test: it slows a transfer down to what Padhye's formula says, no further.
+
+use super::{Case, Code, Confidence, Connection, Direction, Evidence, Fault, Finding, Opening, Segment, Span, called};
+use crate::detect::subject::{best_name, subject};
+use crate::packet::TcpFlags;
+use crate::types::Timestamp;
+
+/// Shorter transfers say nothing about a rate.
+const LASTS: Span = Span::from_seconds(5);
+/// Smaller ones neither.
+const BYTES: u64 = 48 << 10;
+/// Losses in percent of the segments.
+const LOSS_PERCENT: u64 = 5;
+/// Lost segments at least.
+const LOST: u64 = 4;
+/// The rate is below what the loss leaves by this factor.
+const BELOW: f64 = 3.0;
+/// Above this a transfer does not crawl: bytes a second.
+const CRAWL: f64 = 128.0 * 1024.0;
+/// The whole of a flat transfer is slower than its parts by less than this factor.
+const FLAT: f64 = 2.0;
+/// Evidence cited.
+const CITED: usize = 48;
+
+/// A crawling transfer in figures.
+struct Crawl {
+    /// Bytes a second.
+    rate: f64,
+    /// What the loss alone would leave.
+    possible: f64,
+    lost: Vec<Segment>,
+    segments: u64,
+}
+
+pub(super) fn assess(case: &Case, group: &[&Connection]) -> Option<Finding> {
+    let crawls: Vec<(&Connection, Crawl)> =
+        group.iter().filter_map(|connection| Some((*connection, crawl(case, connection)?))).collect();
+    let (connection, worst) = crawls.first()?;
+    let subject = subject(best_name(connection), connection);
+    let fast = case.connections.iter().find(|other| {
+        other.server.ip() != connection.server.ip()
+            && other.client.ip() == connection.client.ip()
+            && other.bytes.to_client >= BYTES
+            && rate(other.segments.towards(Direction::ToClient), other.bytes.to_client)
+                .is_some_and(|rate| rate > worst.rate * 5.0)
+    });
+    let summary = format!(
+        "The transfer from {} crawls at {:.1} KB/s: {} of {} segments seen were lost on the way, which alone would leave {:.0} KB/s.",
+        called(&subject),
+        worst.rate / 1e3,
+        worst.lost.len(),
+        worst.segments,
+        worst.possible / 1e3,
+    );
+    let signs = usize::from(crawls.len() > 1) + usize::from(fast.is_some());
+    let sure = if signs >= 1 { Confidence::Moderate } else { Confidence::Weak };
+    let first = worst.lost.first()?;
+    let evidence = Evidence::segment("sent_again", first.at, connection.flow, "");
+    let mut finding = Finding::new(Code::TcpThrottled, Fault::Interference, sure, subject, evidence, summary);
+    for (connection, crawl) in &crawls {
+        for segment in crawl.lost.iter().take(CITED) {
+            finding.cite(Evidence::segment("sent_again", segment.at, connection.flow, ""));
+        }
+    }
+    finding = match fast {
+        Some(other) => finding.excluding(
+            "the client's own line is slow",
+            format!("a transfer from {} is more than five times as fast", other.server.ip()),
+        ),
+        None => finding.not_excluding("the client's own line is slow"),
+    };
+    Some(
+        finding
+            .excluding("random loss", "the rate is far below what the loss alone would leave")
+            .not_excluding("congestion")
+            .with_remedy("Repeat at another time of the day and from another network; ask the provider whether it limits this address.", None)
+            .with_reference("RFC 7567 §4.2"),
+    )
+}
+
+fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
+    if !matches!(connection.opening, Opening::Established { .. }) || connection.bytes.to_client < BYTES {
+        return None;
+    }
+    let (Some(first), Some(last)) = (
+        connection.segments.towards(Direction::ToClient).find(|segment| segment.length > 0),
+        connection.segments.towards(Direction::ToClient).rfind(|segment| segment.length > 0),
+    ) else {
+        return None;
+    };
+    if last.at.time.since(first.at.time) < LASTS {
+        return None;
+    }
+    let whole = rate(connection.segments.towards(Direction::ToClient), connection.bytes.to_client)?;
+    let (head, tail) = (&connection.segments.head, &connection.segments.tail);
+    let mut lost = late(head);
+    lost.extend(late(tail));
+    let segments = data(head).count() + data(tail).count();
+    let (lost_count, segments) = (u64::try_from(lost.len()).ok()?, u64::try_from(segments).ok()?);
+    if lost_count < LOST || lost_count * 100 < segments * LOSS_PERCENT {
+        return None;
+    }
+    // A window that closes limits a transfer without any help, and so does a server that has little to send at a time.
+    let window_closed =
+        connection.segments.towards(Direction::ToServer).any(|segment| segment.window == 0 && !segment.flags.rst());
+    let pushed = data(head).chain(data(tail)).filter(|segment| segment.flags.has(TcpFlags::PSH)).count();
+    if window_closed || u64::try_from(pushed).ok()? * 2 > segments {
+        return None;
+    }
+    // Between two requests nothing is to be sent; only what flows without being asked for again shows the path's rate.
+    let (kept, took) = active(head).plus(active(tail));
+    if took <= 0.0 {
+        return None;
+    }
+    let flowing = kept / took;
+    let largest = data(head).chain(data(tail)).map(|segment| segment.length).max()?;
+    let rtt = seconds(case.shortest_rtt(connection)?).max(0.001);
+    #[expect(clippy::cast_precision_loss, reason = "counts of packets are small")]
+    let share = lost_count as f64 / segments as f64;
+    let possible = padhye(f64::from(largest.min(1_460)), rtt, share);
+    let crawls = flowing < CRAWL && flowing * BELOW < possible;
+    // A transfer that is much slower on the whole than where it flows has pauses.
+    let flat = flowing < whole * FLAT;
+    (crawls && flat).then_some(Crawl { rate: flowing, possible, lost, segments })
+}
+
+/// Bytes, and the seconds that they took.
+#[derive(Clone, Copy)]
+struct Flowing(f64, f64);
+
+impl Flowing {
+    fn plus(self, other: Self) -> (f64, f64) {
+        (self.0 + other.0, self.1 + other.1)
+    }
+}
+
+/// What came without a request in between.
+fn active(segments: &[Segment]) -> Flowing {
+    let mut flowing = Flowing(0.0, 0.0);
+    let mut before: Option<Timestamp> = None;
+    for segment in segments.iter().filter(|segment| segment.length > 0) {
+        if segment.direction == Direction::ToServer {
+            before = None;
+            continue;
+        }
+        if let Some(before) = before {
+            flowing.0 += f64::from(segment.length);
+            flowing.1 += seconds(segment.at.time.since(before));
+        }
+        before = Some(segment.at.time);
+    }
+    flowing
+}
+
+fn data(segments: &[Segment]) -> impl DoubleEndedIterator<Item = &Segment> + Clone {
+    segments.iter().filter(|segment| segment.direction == Direction::ToClient && segment.length > 0)
+}
+
+/// Segments that came after ones with higher numbers: they, or copies of them, were lost before.
+fn late(segments: &[Segment]) -> Vec<Segment> {
+    let mut highest: Option<u32> = None;
+    let mut late = Vec::new();
+    for segment in data(segments) {
+        let end = segment.seq.wrapping_add(segment.length);
+        match highest {
+            Some(known) if segment.seq.wrapping_sub(known).cast_signed() < 0 => late.push(*segment),
+            _ => {}
+        }
+        if highest.is_none_or(|known| end.wrapping_sub(known).cast_signed() > 0) {
+            highest = Some(end);
+        }
+    }
+    late
+}
+
+/// Bytes a second between the first and the last of these data segments.
+fn rate<'s>(mut segments: impl DoubleEndedIterator<Item = &'s Segment>, bytes: u64) -> Option<f64> {
+    let first = segments.find(|segment| segment.length > 0)?;
+    let last = segments.rfind(|segment| segment.length > 0)?;
+    let took = seconds(last.at.time.since(first.at.time));
+    #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
+    let bytes = bytes as f64;
+    (took > 0.0).then_some(bytes / took)
+}
+
+fn seconds(span: Span) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a rate needs no more digits")]
+    let nanos = span.nanos() as f64;
+    nanos / 1e9
+}
+
+/// Bytes a second that TCP reaches under random loss (Padhye et al., SIGCOMM 1998), with Linux's shortest time-out.
+fn padhye(segment: f64, rtt: f64, loss: f64) -> f64 {
+    let timeout = rtt + 0.2;
+    let waits = timeout * (3.0 * (3.0 * loss / 8.0).sqrt()).min(1.0) * loss * (1.0 + 32.0 * loss * loss);
+    segment / (rtt * (2.0 * loss / 3.0).sqrt() + waits)
+}
