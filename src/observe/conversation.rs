@@ -95,18 +95,22 @@ impl Conversation {
         !matches!(self.reader, Reader::Over)
     }
 
+    /// The connection was closed in that direction, as far as what is said inside TLS is concerned.
+    pub(crate) fn closed_inside(&mut self, direction: Direction, at: Moment) {
+        if let Reader::Tls(session) = &self.reader {
+            // What ends in a hole of the recording is not cut short by anybody.
+            if session.has_hole(direction) {
+                self.inner.gap(direction, at, None);
+            }
+            self.inner.closed(direction, at);
+        }
+    }
+
     /// The connection was closed or reset in that direction.
     pub(crate) fn closed(&mut self, direction: Direction, at: Moment) {
         match &mut self.reader {
             Reader::Http(session) => session.closed(direction, at),
             Reader::Socks(session) => session.closed(direction, at),
-            Reader::Tls(session) => {
-                // What ends in a hole of the recording is not cut short by anybody.
-                if session.has_hole(direction) {
-                    self.inner.gap(direction, at, None);
-                }
-                self.inner.closed(direction, at);
-            }
             _ => {}
         }
     }
