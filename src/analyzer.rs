@@ -11,10 +11,10 @@ use crate::observation::{
 };
 use crate::observe::certificates::CertificatePool;
 use crate::observe::connection::{connection, is_one_sided, unseen};
+pub use crate::observe::conversation::KeyLog;
 use crate::observe::conversation::{Conversation, Heading, Sinks, settle_outcome};
 use crate::observe::dns::Lookups;
 use crate::packet::{Decoder, Icmp, Packet, Tcp, Transport, Udp};
-pub use crate::protocol::tls::KeyLog;
 use crate::reference::Reference;
 use crate::scope::Scope;
 use crate::source::{Frame, Record};
@@ -219,14 +219,17 @@ impl<'r> Analyzer<'r> {
                 flow.state.piece(&heading, piece, &mut sinks);
             }
         }
-        // Only who closes first cuts something short; a client that leaves does not want the rest.
-        let fins = (&flow.streams.to_server.fin, &flow.streams.to_client.fin);
-        let fins = (fins.0.map(|(_, at)| at), fins.1.map(|(_, at)| at));
-        if let Some(at) = fins.1.filter(|at| fins.0.is_none_or(|client| *at <= client)) {
-            flow.state.closed(Direction::ToClient, at);
+        // Inside TLS only who closes first cuts something short; a client that leaves does not want the rest.
+        let (client, server) = (&flow.streams.to_server.fin, &flow.streams.to_client.fin);
+        let (client, server) = (client.map(|(_, at)| at), server.map(|(_, at)| at));
+        if let Some(at) = server.filter(|at| client.is_none_or(|client| *at <= client)) {
+            flow.state.closed_inside(Direction::ToClient, at);
         }
-        if let Some(at) = fins.0 {
-            flow.state.closed(Direction::ToServer, at);
+        if let Some(at) = client {
+            flow.state.closed_inside(Direction::ToServer, at);
+        }
+        for direction in [Direction::ToServer, Direction::ToClient] {
+            flow.state.closed(direction, last);
         }
         self.note_limits(&flow);
         let veils = (unseen(&flow, Direction::ToServer), unseen(&flow, Direction::ToClient));

@@ -35,7 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const LENGTH: usize = 500;
 
 /// Files that were longer when the limit came, each with the length that it must not exceed. Entries only go.
-const LONGER: &[(&str, usize)] = &[("observation.rs", 830), ("protocol/http/h1.rs", 530)];
+const LONGER: &[(&str, usize)] = &[("observation.rs", 830)];
 
 /// Codes whose detectors are still to come. Entries only go.
 const NOT_BUILT: &[&str] = &[

@@ -12,7 +12,8 @@ use crate::flow::{Body, Piece};
 use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
 use crate::protocol::dns::TcpFraming;
 use crate::protocol::http::h1;
-use crate::protocol::tls::{KeyLog, Plain};
+pub use crate::protocol::tls::KeyLog;
+use crate::protocol::tls::Plain;
 use crate::protocol::{Early, Progress, socks, tls};
 use crate::types::{Both, Direction, FlowId, Moment};
 
@@ -94,18 +95,22 @@ impl Conversation {
         !matches!(self.reader, Reader::Over)
     }
 
+    /// The connection was closed in that direction, as far as what is said inside TLS is concerned.
+    pub(crate) fn closed_inside(&mut self, direction: Direction, at: Moment) {
+        if let Reader::Tls(session) = &self.reader {
+            // What ends in a hole of the recording is not cut short by anybody.
+            if session.has_hole(direction) {
+                self.inner.gap(direction, at, None);
+            }
+            self.inner.closed(direction, at);
+        }
+    }
+
     /// The connection was closed or reset in that direction.
     pub(crate) fn closed(&mut self, direction: Direction, at: Moment) {
         match &mut self.reader {
             Reader::Http(session) => session.closed(direction, at),
             Reader::Socks(session) => session.closed(direction, at),
-            Reader::Tls(session) => {
-                // What ends in a hole of the recording is not cut short by anybody.
-                if session.has_hole(direction) {
-                    self.inner.gap(direction, at, None);
-                }
-                self.inner.closed(direction, at);
-            }
             _ => {}
         }
     }

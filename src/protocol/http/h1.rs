@@ -2,63 +2,26 @@
 
 mod body;
 mod head;
+mod setting;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use ring::digest;
 
 pub(super) use self::head::{MAX_VALUE, kept, url};
 pub(crate) use self::head::{looks_like_request, looks_like_response, parse_response_head};
+pub(crate) use self::setting::Setting;
 
 use self::body::{Fed, Framing};
 use self::head::{MAX_HEAD, parse_request_head};
 use super::super::{Early, Progress, quote};
 use crate::observation::{Exchange, HttpProtocol};
-use crate::types::{Both, Direction, FlowId, Moment};
+use crate::types::{Both, Direction, Moment};
 
 /// Bytes of a body that are kept.
 const MAX_BODY_HEAD: usize = 2_048;
 /// Exchanges of one connection that are kept; reading stops after them.
 const MAX_EXCHANGES: usize = 16_384;
-
-/// What a session must be told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Setting {
-    /// The connection.
-    pub(crate) flow: FlowId,
-    /// Who was called: stands in for a missing `Host`.
-    pub(crate) server: SocketAddr,
-    /// It runs inside TLS: URLs begin with `https`.
-    pub(crate) secure: bool,
-    /// Whether bodies are hashed.
-    pub(crate) digest: bool,
-}
-
-impl Setting {
-    /// An exchange of which nothing is known yet.
-    pub(super) const fn exchange(&self, protocol: HttpProtocol) -> Exchange {
-        Exchange {
-            flow: self.flow,
-            protocol,
-            method: String::new(),
-            url: String::new(),
-            request: None,
-            response: None,
-            completed: None,
-            credentials_sent: false,
-            user_agent: None,
-            status: None,
-            reason: String::new(),
-            headers: Vec::new(),
-            body_bytes: 0,
-            body_head: Vec::new(),
-            body_sha256: None,
-            complete: false,
-            error: None,
-        }
-    }
-}
 
 /// Reads one connection.
 ///

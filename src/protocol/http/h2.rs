@@ -171,7 +171,7 @@ impl Session {
                     }
                 }
             }
-            (Direction::ToClient, Event::DataEnd { stream }) => self.end(stream),
+            (Direction::ToClient, Event::DataEnd { stream }) => self.end(stream, at),
             (_, Event::Reset { stream, code }) => self.reset(direction, stream, at, code),
             (Direction::ToClient, Event::GoAway { last, code }) => self.go_away(last, code),
             (Direction::ToServer, Event::Data { .. } | Event::DataEnd { .. } | Event::GoAway { .. }) => {}
@@ -237,12 +237,12 @@ impl Session {
             }
         }
         if end {
-            self.end(id);
+            self.end(id, at);
         }
     }
 
     /// The answer ended properly: all that was promised should be there.
-    fn end(&mut self, id: u32) {
+    fn end(&mut self, id: u32, at: Moment) {
         let Some((stream, exchange)) = self.stream(id).filter(|(stream, _)| !stream.over) else { return };
         stream.over = true;
         if !stream.whole || exchange.response.is_none() {
@@ -255,6 +255,7 @@ impl Session {
             return;
         }
         exchange.complete = true;
+        exchange.completed = Some(at);
         exchange.body_sha256 = stream.digest.take().and_then(|digest| digest.finish().as_ref().try_into().ok());
     }
 

@@ -132,9 +132,9 @@ impl Session {
             self.read_half_hello(at);
         }
         let side = self.sides.of_mut(direction);
-        side.holed = true;
         side.position += length;
         side.protected.records_missing();
+        side.holed = true;
         side.records.gap(length, veil);
         if side.records.lost.is_some() {
             side.messages.forget();

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{FrameNo, Timestamp};
+use crate::types::{FlowId, FrameNo, Timestamp};
 
 use Direction::{ToClient, ToServer};
 
