@@ -229,7 +229,9 @@ impl<'r> Analyzer<'r> {
             flow.state.closed_inside(Direction::ToServer, at);
         }
         for direction in [Direction::ToServer, Direction::ToClient] {
-            flow.state.closed(direction, last);
+            if flow.streams.of(direction).fin.is_some() {
+                flow.state.closed(direction, last);
+            }
         }
         self.note_limits(&flow);
         let veils = (unseen(&flow, Direction::ToServer), unseen(&flow, Direction::ToClient));

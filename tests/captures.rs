@@ -22,7 +22,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Cases that cannot pass yet, and why. One that passes must be taken out.
-const UNREACHED: &[(&str, &str)] = &[("cert/missing-intermediate-tls13-keys", "TLS is not decrypted yet")];
+const UNREACHED: &[(&str, &str)] = &[];
 
 #[derive(Deserialize)]
 struct Expectation {
@@ -49,9 +49,13 @@ fn analyze(folder: &Path) -> Value {
     let file = |name: &str| folder.join(name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_goprobe"));
     command.arg("analyze").arg(file("capture.pcap")).args(["--format", "json", "--observations"]);
-    for (option, name) in
-        [("--go-log", "go.stderr"), ("--go-env", "env.txt"), ("--reference", "reference.json"), ("--ca", "root.pem")]
-    {
+    for (option, name) in [
+        ("--go-log", "go.stderr"),
+        ("--go-env", "env.txt"),
+        ("--reference", "reference.json"),
+        ("--ca", "root.pem"),
+        ("--keylog", "keys.log"),
+    ] {
         if file(name).exists() {
             command.arg(option).arg(file(name));
         }
