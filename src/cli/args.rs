@@ -80,7 +80,7 @@ pub(super) struct Analyze {
 #[derive(Debug, Default, Group)]
 #[command(next_help_heading = "What is known of the run")]
 pub(super) struct Facts {
-    /// NSS key log (not built yet)
+    /// TLS secrets, as an NSS key log
     #[arg(long, value_name = "FILE")]
     pub(super) keylog: Vec<PathBuf>,
 

@@ -57,7 +57,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<N
 
 fn hint(veil: Veil) -> String {
     match veil {
-        Veil::Encrypted => "TLS 1.3 encrypts the certificates: record with `goprobe capture`, which keeps the session's keys, or give a key log with --keylog".to_owned(),
+        Veil::Encrypted => "TLS 1.3 encrypts the certificates: give the session's secrets with --keylog".to_owned(),
         Veil::Truncated => "record whole packets".to_owned(),
         Veil::Gap => "record both directions without loss".to_owned(),
         Veil::EndOfCapture => "record to the end of the handshake".to_owned(),
@@ -91,7 +91,7 @@ fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[
     let evidence = Evidence::segment("client_alert", at, first.flow, "an alert of the client, by its length");
     let mut finding = Finding::new(code, fault, confidence, subject, evidence, summary)
         .with_remedy(
-            "Make the chain visible: record again with `goprobe capture`, or look at it from the client's network.",
+            "Make the chain visible: give a key log (--keylog), or look at it from the client's network.",
             Some(&format!("openssl s_client -connect {host}:443 -servername {host} -showcerts </dev/null")),
         )
         .with_reference("RFC 8446 §6.2");
