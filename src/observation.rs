@@ -3,11 +3,13 @@
 //! The waist of the pipeline. Everything before it exists to write these types, everything after it only reads them.
 //! "Absent" and "could not be seen" are different facts and have different types ([`Sighting`]).
 
+mod alert;
 mod marks;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+pub use alert::alert_name;
 pub use marks::{Early, Marks, TtlMark};
 
 use crate::certificate::Certificate;

@@ -13,7 +13,7 @@ use crate::diagnosis::Diagnosis;
 use crate::finding::Citation;
 use crate::observation::{
     Alert, Answer, Case, Connection, DnsTransport, End, Exchange, Handshake, HttpProtocol, Lookup, Opening, Outcome,
-    Record, RecordData, Section, Sighting,
+    Record, RecordData, Section, Sighting, alert_name,
 };
 use crate::types::{Direction, FlowId, FrameNo, Moment};
 
@@ -358,7 +358,7 @@ fn alert(alert: &Alert) -> AlertRecord {
             2 => "fatal".to_owned(),
             other => other.to_string(),
         }),
-        description: alert.content.map(|content| names::alert(content.description).into_owned()),
+        description: alert.content.map(|content| alert_name(content.description).into_owned()),
     }
 }
 

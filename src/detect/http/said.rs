@@ -37,7 +37,7 @@ pub(super) fn assess(case: &Case, read: &[&str], assessment: &mut Assessment) {
             finding.fault = Fault::Harmless;
         }
         assessment.found.push(remedy(finding));
-        let hint = "give the session's keys with --keylog, or record with `goprobe capture`".to_owned();
+        let hint = "give the session's secrets with --keylog".to_owned();
         assessment.not_assessed.push(NotAssessed { code: Code::HttpBlockPage, subject, veil: Veil::Encrypted, hint });
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::detect::subject::called;
 use crate::finding::{Fault, Severity};
-use crate::observation::Segment;
+use crate::observation::{Segment, alert_name};
 use crate::reference::Reference;
 
 /// Alerts by which a TLS server says that it does not know the name (RFC 6066 §3, RFC 8446 §6.2).
@@ -396,35 +396,4 @@ fn looks_like_a_page(head: &[u8]) -> bool {
     // "400 Bad Request" is how an ordinary web server answers TLS on its plain port.
     let ordinary = text.starts_with("http/1.1 400") || text.starts_with("http/1.0 400");
     !ordinary && (refused.iter().any(|start| text.starts_with(start)) || text.contains("<html"))
-}
-
-/// The names of RFC 8446 §6 and RFC 6066.
-fn alert_name(description: u8) -> &'static str {
-    match description {
-        0 => "close_notify",
-        10 => "unexpected_message",
-        20 => "bad_record_mac",
-        40 => "handshake_failure",
-        42 => "bad_certificate",
-        43 => "unsupported_certificate",
-        44 => "certificate_revoked",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        90 => "user_canceled",
-        109 => "missing_extension",
-        110 => "unsupported_extension",
-        112 => "unrecognized_name",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        _ => "unassigned",
-    }
 }
