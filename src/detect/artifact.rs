@@ -79,23 +79,25 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
     let fault = if from_repository { Fault::Unknown } else { Fault::Interference };
     let host = if from_repository { None } else { module_proxies(case).into_iter().next() };
     let subject = Subject { host, address: None, port: None, module };
-    let mut finding =
-        Finding::new(Code::ArtifactChecksumMismatch, fault, Confidence::Moderate, subject, said(error), summary)
-            .with_evidence(carriers(case, from_repository))
-            .with_text("against", recorded)
-            .with_text("file", what)
-            .with_class(format!(
-                "{} {}",
-                expected.as_deref().unwrap_or_default(),
-                downloaded.as_deref().unwrap_or_default()
-            ))
-            .not_excluding("a tag that was moved at the origin")
-            .not_excluding("a mirror that keeps other bytes of this version")
-            .with_remedy(
-                "Do not switch the check off. Fetch the version from another place and compare: `goprobe verify` names what differs.",
-                Some("GOPROXY=https://proxy.golang.org GOFLAGS=-modcacherw GOMODCACHE=$(mktemp -d) go mod download -json"),
-            )
-            .with_reference("https://go.dev/ref/mod#authenticating");
+    let mut finding = Finding::new(
+        Code::ArtifactChecksumMismatch,
+        fault,
+        Confidence::Moderate,
+        subject,
+        said(error),
+        summary,
+    )
+    .with_evidence(carriers(case, from_repository))
+    .with_text("against", recorded)
+    .with_text("file", what)
+    .with_class(format!("{} {}", expected.as_deref().unwrap_or_default(), downloaded.as_deref().unwrap_or_default()))
+    .not_excluding("a tag that was moved at the origin")
+    .not_excluding("a mirror that keeps other bytes of this version")
+    .with_remedy(
+        "Do not switch the check off. Fetch the version from another place and compare the hashes.",
+        Some("GOPROXY=https://proxy.golang.org GOFLAGS=-modcacherw GOMODCACHE=$(mktemp -d) go mod download -json"),
+    )
+    .with_reference("https://go.dev/ref/mod#authenticating");
     if let Some(hash) = downloaded {
         finding = finding.with_text("downloaded", hash.clone());
     }

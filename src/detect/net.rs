@@ -272,12 +272,13 @@ fn in_ipv6(case: &Case, finding: Finding, server: SocketAddr, group: &[&Connecti
         called(&finding.subject),
         if same_host.is_some() { ", even for the same name" } else { "" }
     );
+    let Some(first) = finding.evidence().first().cloned() else { return finding };
     let mut broken = Finding::new(
         Code::NetIpv6Broken,
         Fault::Network,
         finding.confidence().min(Confidence::Strong),
         finding.subject.clone(),
-        finding.evidence().first().cloned().unwrap_or_else(|| Evidence::log(0, "")),
+        first,
         summary,
     )
     .with_evidence(finding.evidence().iter().skip(1).cloned())

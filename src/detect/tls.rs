@@ -217,7 +217,9 @@ fn is_new_style(attempt: &Attempt<'_>) -> bool {
 
 /// What to try when the hello's shape may be the reason, as far as this go has such a switch.
 fn shape_remedy(finding: Finding, case: &Case) -> Finding {
-    if case.go.has_switch("tlsmlkem") {
+    // Where a hello of the same shape passes with another name, a smaller one decides nothing.
+    let settled = finding.excluded.iter().any(|excluded| excluded.alternative.contains("ClientHello"));
+    if case.go.has_switch("tlsmlkem") && !settled {
         finding.with_remedy(
             "Repeat with a small ClientHello. If that works, the size is the reason and not the name; if not, nothing is decided.",
             Some("GODEBUG=tlsmlkem=0 go mod download"),

@@ -28,7 +28,7 @@ pub(super) fn assess(
         })
         .collect();
     if !resets.is_empty() {
-        return Some(reset(case, group, controls, &resets));
+        return reset(case, group, controls, &resets);
     }
     for attempt in group {
         let finding = match &attempt.fate {
@@ -49,7 +49,7 @@ fn reset(
     group: &[&Attempt<'_>],
     controls: &Controls<'_, '_>,
     resets: &[(&Attempt<'_>, &[(Segment, Marks)])],
-) -> Finding {
+) -> Option<Finding> {
     let subject = group_subject(group);
     let host = called(&subject);
     let marks = strongest(resets.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
@@ -80,11 +80,7 @@ fn reset(
     let evidence = |attempt: &Attempt<'_>, segment: &Segment, marks: &Marks| {
         Evidence::segment(role, segment.at, attempt.connection.flow, marks.words())
     };
-    let opening =
-        group.first().map(|attempt| Evidence::segment("client_hello", attempt.at(), attempt.connection.flow, ""));
-    let Some(start) = first.map(|(attempt, segment, marks)| evidence(attempt, segment, marks)).or(opening) else {
-        return Finding::new(code, fault, sure, subject, Evidence::log(0, ""), summary);
-    };
+    let start = first.map(|(attempt, segment, marks)| evidence(attempt, segment, marks))?;
     let mut finding = Finding::new(code, fault, sure, subject, start, summary);
     for (attempt, resets) in resets.iter().take(CITED) {
         attempt.cite_hello(&mut finding);
@@ -107,7 +103,7 @@ fn reset(
         finding = finding.not_excluding("the server's certificate, not the name, sets it off");
     }
     finding = finding.with_number("connections", i64::try_from(resets.len()).unwrap_or(i64::MAX));
-    shape(case, finish(finding, &marks), controls, group)
+    Some(shape(case, finish(finding, &marks), controls, group))
 }
 
 /// Names the alternatives that marks and controls exclude or leave open.
