@@ -1,7 +1,6 @@
 //! `--extract`: what lies on disk afterwards is what was in the recording, and nothing else.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "the figures are what the reader of a test run wants")]
 
 #[path = "support/pipeline.rs"]
 #[allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::allow_attributes, reason = "shared by several tests")]

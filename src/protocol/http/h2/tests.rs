@@ -244,7 +244,8 @@ fn bodies_that_are_not_whole_end_so() {
     let begun = [answer(3, "200", 4), frame(0, 0, 3, b"b"), answer(1, "200", 4), frame(0, 1, 1, b"abcdef")].concat();
     let begun = (ToClient, begun[..begun.len() - 4].to_vec());
     let pieces = [client, begun];
-    let cases: [(fn(&mut Session), &[u8], &[(usize, Option<u64>)]); 6] = [
+    type Case = (fn(&mut Session), &'static [u8], &'static [(usize, Option<u64>)]);
+    let cases: [Case; 6] = [
         (|_| (), b"ab", &[]),
         (|session| session.closed(ToClient), b"ab", &[]),
         (|session| session.gap(ToClient, 5), b"ab", &[(2, None)]),
