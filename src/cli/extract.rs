@@ -19,10 +19,9 @@ use crate::report::{BodyRecord, ExchangeRecord, Hole};
 
 /// The list of what was written, in the order in which bodies ended.
 const MANIFEST: &str = "manifest.jsonl";
-/// Files open at once.
-const MAX_OPEN: usize = 64;
-/// Bytes gathered before they are written.
-const BUFFER: usize = 32 << 10;
+/// Bytes of one body that are gathered before its file is opened and they are written, and of all bodies together.
+const MAX_PENDING: usize = 64 << 10;
+const MAX_ALL_PENDING: usize = 4 << 20;
 /// Holes that a file may have, and their bytes together. A file with holes claims a size that the recording need not have.
 const MAX_HOLES: usize = 1_024;
 const MAX_MISSING: u64 = 1 << 30;
@@ -37,7 +36,8 @@ pub(super) struct Extraction {
     list_path: PathBuf,
     begun: u64,
     bodies: BTreeMap<BodyId, Body>,
-    handles: Handles,
+    /// Bytes that they have gathered.
+    pending: usize,
     /// The number to try next for names that were taken. Only saves looking from the first one on.
     numbers: HashMap<PathBuf, u32>,
     written: u64,
@@ -51,8 +51,8 @@ struct Body {
     target: Target,
     /// Where in the file the next bytes belong.
     offset: u64,
-    /// The file does not stand there.
-    astray: bool,
+    /// Bytes before that which are still to be written.
+    pending: Vec<u8>,
     holes: Vec<Hole>,
     missing: u64,
     /// What still comes has no known place, or one that is too far off.
@@ -99,7 +99,7 @@ impl Extraction {
             list_path: numbered(&wanted, number),
             begun: 0,
             bodies: BTreeMap::new(),
-            handles: Handles::default(),
+            pending: 0,
             numbers: HashMap::new(),
             written: 0,
             incomplete: 0,
@@ -123,31 +123,32 @@ impl Extraction {
         }
     }
 
-    fn write(&mut self, id: BodyId, bytes: &[u8]) -> anyhow::Result<()> {
+    fn take(&mut self, id: BodyId, bytes: &[u8]) -> anyhow::Result<()> {
         let Some(body) = self.bodies.get_mut(&id).filter(|body| !body.over) else { return Ok(()) };
-        if self.handles.of(id).is_none() {
-            body.astray = body.offset > 0;
-            let (place, file) = match &body.target {
-                Target::Made(place) => (place.clone(), place.open()?),
-                Target::Wanted(components) => create(&self.folder, components, &mut self.numbers)?,
-            };
-            self.handles.add(id, place.path(), file)?;
-            body.target = Target::Made(place);
+        if let Target::Wanted(components) = &body.target {
+            body.target = Target::Made(create(&self.folder, components, &mut self.numbers)?);
         }
-        let Some((path, file)) = self.handles.of(id) else { return Ok(()) };
-        let mut write = || {
-            if std::mem::take(&mut body.astray) {
-                file.seek(SeekFrom::Start(body.offset))?;
-            }
-            file.write_all(bytes)
-        };
-        write().with_context(|| cannot_write(path))?;
+        body.pending.extend_from_slice(bytes);
         body.offset = body.offset.saturating_add(bytes.len() as u64);
+        self.pending = self.pending.saturating_add(bytes.len());
+        if body.pending.len() >= MAX_PENDING {
+            self.write(id)?;
+        } else if self.pending >= MAX_ALL_PENDING {
+            self.bodies.values_mut().try_for_each(Body::write)?;
+            self.pending = 0;
+        }
         Ok(())
     }
 
+    /// Writes what a body has gathered.
+    fn write(&mut self, id: BodyId) -> anyhow::Result<()> {
+        let Some(body) = self.bodies.get_mut(&id) else { return Ok(()) };
+        self.pending = self.pending.saturating_sub(body.pending.len());
+        body.write()
+    }
+
     fn conclude(&mut self, id: BodyId, exchange: &Exchange) -> anyhow::Result<()> {
-        self.handles.close(id)?;
+        self.write(id)?;
         let Some(Body { target: Target::Made(place), holes, .. }) = self.bodies.remove(&id) else { return Ok(()) };
         let whole = exchange.complete && holes.is_empty();
         let path = if whole { place.settle()? } else { place.path() };
@@ -168,17 +169,18 @@ impl BodySink for Extraction {
         if self.failure.is_none() {
             let url = ExchangeRecord::from(exchange).url;
             let target = Target::Wanted(name::components(&url, exchange.flow));
-            let body = Body { target, offset: 0, astray: false, holes: Vec::new(), missing: 0, over: false };
+            let body = Body { target, offset: 0, pending: Vec::new(), holes: Vec::new(), missing: 0, over: false };
             self.bodies.insert(id, body);
         }
         id
     }
 
     fn content(&mut self, body: BodyId, bytes: &[u8]) {
-        self.attempt(|this| this.write(body, bytes));
+        self.attempt(|this| this.take(body, bytes));
     }
 
     fn hole(&mut self, body: BodyId, length: Option<u64>) {
+        self.attempt(|this| this.write(body));
         if let Some(body) = self.bodies.get_mut(&body) {
             body.skip(length);
         }
@@ -190,6 +192,16 @@ impl BodySink for Extraction {
 }
 
 impl Body {
+    fn write(&mut self) -> anyhow::Result<()> {
+        let bytes = std::mem::take(&mut self.pending);
+        match &self.target {
+            Target::Made(place) if !bytes.is_empty() => {
+                place.write(self.offset.saturating_sub(bytes.len() as u64), &bytes)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn skip(&mut self, length: Option<u64>) {
         if self.over {
             return;
@@ -201,7 +213,6 @@ impl Body {
                 self.holes.push(Hole { offset: self.offset, length: Some(length) });
                 self.missing = missing;
                 self.offset = self.offset.saturating_add(length);
-                self.astray = true;
             }
             _ => {
                 self.holes.push(Hole { offset: self.offset, length: None });
@@ -217,14 +228,18 @@ impl Place {
         incomplete(&numbered(&self.wanted, self.number))
     }
 
-    /// Opens the file again, if it is still the one that was made.
-    fn open(&self) -> anyhow::Result<File> {
+    /// Writes to the file, if it is still the one that was made.
+    fn write(&self, offset: u64, bytes: &[u8]) -> anyhow::Result<()> {
         let path = self.path();
-        let open = || {
-            let file = OpenOptions::new().write(true).open(&path)?;
-            if identity(&file)? == self.identity { Ok(file) } else { Err(io::Error::other("somebody replaced it")) }
+        let write = || {
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            if identity(&file)? != self.identity {
+                return Err(io::Error::other("somebody replaced it"));
+            }
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(bytes)
         };
-        open().with_context(|| cannot_write(&path))
+        write().with_context(|| cannot_write(&path))
     }
 
     /// Gives a whole body its name, and says which that is.
@@ -241,40 +256,8 @@ impl Place {
     }
 }
 
-/// The open files: not more than [`MAX_OPEN`], the one used last at the end.
-#[derive(Debug, Default)]
-struct Handles(Vec<(BodyId, PathBuf, BufWriter<File>)>);
-
-impl Handles {
-    fn of(&mut self, body: BodyId) -> Option<(&Path, &mut BufWriter<File>)> {
-        let index = self.0.iter().rposition(|(open, ..)| *open == body)?;
-        if index.saturating_add(1) < self.0.len() {
-            let used = self.0.remove(index);
-            self.0.push(used);
-        }
-        self.0.last_mut().map(|(_, path, file)| (path.as_path(), file))
-    }
-
-    /// Takes an open file in, for which the one that was longest without use is closed.
-    fn add(&mut self, body: BodyId, path: PathBuf, file: File) -> anyhow::Result<()> {
-        if self.0.len() >= MAX_OPEN
-            && let Some((idle, ..)) = self.0.first()
-        {
-            self.close(*idle)?;
-        }
-        self.0.push((body, path, BufWriter::with_capacity(BUFFER, file)));
-        Ok(())
-    }
-
-    fn close(&mut self, body: BodyId) -> anyhow::Result<()> {
-        let Some(index) = self.0.iter().position(|(open, ..)| *open == body) else { return Ok(()) };
-        let (_, path, mut file) = self.0.remove(index);
-        file.flush().with_context(|| cannot_write(&path))
-    }
-}
-
 /// Makes the file for a body, and the folders that it lies in.
-fn create(folder: &Path, components: &[String], numbers: &mut HashMap<PathBuf, u32>) -> anyhow::Result<(Place, File)> {
+fn create(folder: &Path, components: &[String], numbers: &mut HashMap<PathBuf, u32>) -> anyhow::Result<Place> {
     let Some((name, folders)) = components.split_last() else { anyhow::bail!("a body without a name") };
     let mut parent = folder.to_owned();
     for name in folders {
@@ -287,16 +270,16 @@ fn create(folder: &Path, components: &[String], numbers: &mut HashMap<PathBuf, u
     let from = numbers.get(&wanted).copied().unwrap_or(1);
     let make = |path: &Path| match fs::symlink_metadata(path) {
         Ok(_) => Err(ErrorKind::AlreadyExists.into()),
-        Err(_) => File::create_new(incomplete(path)).and_then(|file| Ok((identity(&file)?, file))),
+        Err(_) => File::create_new(incomplete(path)).and_then(|file| identity(&file)),
     };
-    let ((identity, file), number) = first_free(&wanted, from, make).with_context(|| cannot_write(&wanted))?;
+    let (identity, number) = first_free(&wanted, from, make).with_context(|| cannot_write(&wanted))?;
     if number > 1 {
         if numbers.len() >= MAX_REMEMBERED {
             numbers.clear();
         }
         numbers.insert(wanted.clone(), number.saturating_add(1));
     }
-    Ok((Place { wanted, number, identity }, file))
+    Ok(Place { wanted, number, identity })
 }
 
 /// Makes a folder where none is yet. A link to one is none: it may lead anywhere.
