@@ -30,6 +30,16 @@ pub(super) struct SessionSecrets {
     pub(super) server_application: Option<Box<[u8]>>,
 }
 
+impl SessionSecrets {
+    /// There are secrets of TLS 1.3, those of early data apart.
+    pub(super) const fn has_traffic_secrets(&self) -> bool {
+        self.client_handshake.is_some()
+            || self.server_handshake.is_some()
+            || self.client_application.is_some()
+            || self.server_application.is_some()
+    }
+}
+
 impl fmt::Debug for SessionSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionSecrets(..)")

@@ -231,7 +231,7 @@ impl Session {
             Some(Direction::ToClient) => return Outcome::Alert,
             None => {}
         }
-        let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
+        let is_1_3 = self.is_1_3();
         let finished = if is_1_3 && self.sides.to_server.protected.works() {
             self.sides.to_server.protected.finished
         } else if is_1_3 {
@@ -298,7 +298,7 @@ impl Session {
 
     /// An encrypted record of the client: in TLS 1.3 its length tells an alert from a Finished.
     fn client_record(&mut self, at: Moment, length: u16) {
-        let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
+        let is_1_3 = self.is_1_3();
         let first = self.client_records.is_empty() && !self.sides.to_server.holed && !self.offers_early_data();
         if is_1_3 && first && length == ENCRYPTED_ALERT {
             self.alerts.push(Alert { at, direction: Direction::ToServer, content: None });

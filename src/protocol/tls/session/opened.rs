@@ -81,6 +81,20 @@ impl Default for Early {
     }
 }
 
+/// Whether the suite is found out by trying, where the `ServerHello` was not seen.
+#[derive(Debug, PartialEq, Eq)]
+enum Guess {
+    /// So many records may still be tried: each costs hundreds of openings.
+    Left(u8),
+    Right,
+}
+
+impl Default for Guess {
+    fn default() -> Self {
+        Self::Left(8)
+    }
+}
+
 /// What is known of a session that can be decrypted.
 #[derive(Debug, Default)]
 pub(super) struct Secret {
@@ -90,6 +104,7 @@ pub(super) struct Secret {
     /// There are secrets of another length than the suite's are.
     misfit: bool,
     held: Vec<(Moment, Vec<u8>)>,
+    guess: Guess,
     /// There was no room to hold all of them.
     held_not_all: bool,
     early: Early,
@@ -140,7 +155,10 @@ impl Session {
     /// Records may still be opened.
     pub(super) fn is_being_decrypted(&self) -> bool {
         let opens = |protected: &Protected| protected.opener.as_ref().is_some_and(|opener| !opener.gave_up());
-        opens(&self.sides.to_server.protected) || opens(&self.sides.to_client.protected)
+        let guesses = self.version().is_none() && matches!(self.secret.guess, Guess::Left(1..));
+        (guesses && self.secret.secrets.is_some())
+            || opens(&self.sides.to_server.protected)
+            || opens(&self.sides.to_client.protected)
     }
 
     pub(super) fn keep_what_can_be_opened(&mut self) {
@@ -163,21 +181,14 @@ impl Session {
         let (Some(secrets), Some(chosen), Some(hello)) = (&self.secret.secrets, &self.server_hello, &self.hello) else {
             return;
         };
+        if self.secret.guess == Guess::Right {
+            return;
+        }
         let suite = Suite::of(chosen.cipher_suite).filter(|suite| suite.is_1_3() == (chosen.version >= TLS_1_3));
         let (client, server) = match suite {
             Some(suite) if suite.is_1_3() => {
-                let early = self.offers_early_data().then(|| (Stage::EarlyData, secrets.client_early.as_deref()));
-                let client = [
-                    (Stage::Handshake, secrets.client_handshake.as_deref()),
-                    (Stage::Application, secrets.client_application.as_deref()),
-                ];
-                let server = [
-                    (Stage::Handshake, secrets.server_handshake.as_deref()),
-                    (Stage::Application, secrets.server_application.as_deref()),
-                ];
-                self.secret.misfit = client.iter().chain(&server).any(|(_, secret)| secret.is_some());
-                let client: Vec<_> = early.into_iter().chain(client).collect();
-                (Opener::tls13(suite, &client), Opener::tls13(suite, &server))
+                self.secret.misfit = secrets.has_traffic_secrets();
+                openers_of(secrets, suite, self.offers_early_data())
             }
             Some(suite) if chosen.version == TLS_1_2 => {
                 self.secret.misfit = secrets.master.is_some();
@@ -194,6 +205,45 @@ impl Session {
         if self.secret.held_not_all {
             self.sides.to_server.protected.records_missing();
         }
+    }
+
+    /// A protected record has come, and the `ServerHello` has not: which suite of TLS 1.3 opens it tells which was chosen. In
+    /// TLS 1.2 nothing does, since keys need the server's random.
+    fn guess(&mut self, direction: Direction, record: &Record<'_>) {
+        let Guess::Left(left) = self.secret.guess else { return };
+        let may_be_early = direction == Direction::ToServer && self.offers_early_data();
+        let Some(secrets) = self.secret.secrets.as_ref().filter(|_| left > 0 && !may_be_early) else { return };
+        if !secrets.has_traffic_secrets() {
+            return;
+        }
+        self.secret.guess = Guess::Left(left - 1);
+        let openers = |suite| {
+            let (mut client, mut server) = openers_of(secrets, suite, self.offers_early_data());
+            client.iter_mut().chain(&mut server).for_each(Opener::records_missing);
+            (client, server)
+        };
+        for suite in [0x1301, 0x1302, 0x1303].into_iter().filter_map(Suite::of) {
+            let (client, server) = openers(suite);
+            let trial = if direction == Direction::ToServer { client } else { server };
+            if trial.and_then(|mut trial| trial.open(record.kind, record.body)).is_some() {
+                let (client, server) = openers(suite);
+                self.secret.guess = Guess::Right;
+                self.sides.to_server.protected.opener = client;
+                self.sides.to_client.protected.opener = server;
+                self.sides.to_client.flight.hole();
+                return;
+            }
+        }
+    }
+
+    /// The version in use, as the server said or as was found out.
+    pub(super) fn version(&self) -> Option<u16> {
+        let guessed = (self.secret.guess == Guess::Right).then_some(TLS_1_3);
+        self.server_hello.as_ref().map(|hello| hello.version).or(guessed)
+    }
+
+    pub(super) fn is_1_3(&self) -> bool {
+        self.version().is_some_and(|version| version >= TLS_1_3)
     }
 
     /// Records of the client that were recorded before the server's choice.
@@ -225,9 +275,13 @@ impl Session {
         if self.secret.secrets.is_none() || self.secret.useless {
             return false;
         }
-        let Some(version) = self.server_hello.as_ref().map(|hello| hello.version) else {
-            return self.hold(direction, at, record);
-        };
+        if self.version().is_none() && record.kind == APPLICATION_DATA {
+            self.guess(direction, record);
+            if self.version().is_some() {
+                self.release_held(keys, sink);
+            }
+        }
+        let Some(version) = self.version() else { return self.hold(direction, at, record) };
         let side = self.sides.of_mut(direction);
         let is_protected = match record.kind {
             APPLICATION_DATA => true,
@@ -318,10 +372,10 @@ impl Session {
         keys: &KeyLog,
         sink: &mut dyn CertificateSink,
     ) {
+        let is_1_3 = self.is_1_3();
         let side = self.sides.of_mut(direction);
         match opened.kind {
             HANDSHAKE => {
-                let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
                 let mut messages = std::mem::take(&mut side.messages);
                 messages.push(&opened.content, |kind, body| {
                     if is_1_3 {
@@ -359,9 +413,8 @@ impl Session {
         // After the handshake, alerts are about the connection. In TLS 1.3 a client has finished before the server has judged
         // its certificate. A handshake that is finished is closed in the usual way (RFC 8446 §6.1), and who will not
         // renegotiate says so (RFC 5246 §7.2.2).
-        let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
         let (client, server) = (&self.sides.to_server.protected, &self.sides.to_client.protected);
-        let over = client.finished && if is_1_3 { server.spoke } else { server.finished };
+        let over = client.finished && if self.is_1_3() { server.spoke } else { server.finished };
         let usual = client.finished && matches!(description, CLOSE_NOTIFY | USER_CANCELED | NO_RENEGOTIATION);
         if !over && !usual && self.alerts.len() < 8 {
             self.alerts.push(Alert { at, direction, content: Some(AlertContent { level, description }) });
@@ -381,6 +434,21 @@ impl Protected {
         });
         Some(counted)
     }
+}
+
+/// What opens the client's and the server's records of TLS 1.3.
+fn openers_of(secrets: &SessionSecrets, suite: Suite, early: bool) -> (Option<Opener>, Option<Opener>) {
+    let client = [
+        (Stage::EarlyData, secrets.client_early.as_deref()),
+        (Stage::Handshake, secrets.client_handshake.as_deref()),
+        (Stage::Application, secrets.client_application.as_deref()),
+    ];
+    let server = [
+        (Stage::Handshake, secrets.server_handshake.as_deref()),
+        (Stage::Application, secrets.server_application.as_deref()),
+    ];
+    let client = if early { &client[..] } else { &client[1..] };
+    (Opener::tls13(suite, client), Opener::tls13(suite, &server))
 }
 
 /// The keys of TLS 1.2, the client's and the server's, after a `ServerHello` of that body.

@@ -152,7 +152,7 @@ fn records_before_the_server_s_choice_wait_for_it() {
     assert_eq!(plain, [data(ToServer, b"GET /")]);
     assert_eq!(session.into_handshake(FlowId(0), AT, |_| None).client_records.len(), 2);
     let alone = run(&[(ToServer, hello()), parts[1].clone()]).0.into_handshake(FlowId(0), AT, |_| None);
-    assert_eq!((alone.client_records.len(), alone.decrypted), (1, false));
+    assert_eq!((alone.client_records.len(), alone.decrypted), (1, true));
 }
 
 #[test]
@@ -202,6 +202,33 @@ fn records_are_found_again_in_the_middle_of_a_segment() {
         let expected: Vec<_> = (first..4).map(|at| vec![b'a' + u8::try_from(at).unwrap(); 300]).collect();
         assert_eq!(said(&plain, ToClient), expected, "hole from {from} to {to}");
     }
+}
+
+#[test]
+fn where_the_server_hello_is_missing_the_records_tell_the_suite() {
+    // Only the client was recorded.
+    let mut client = sealer(3);
+    let hello_and_finished = [handshake()[0].clone(), handshake()[2].clone()];
+    let mut parts = hello_and_finished.to_vec();
+    parts.push((ToServer, client.seal(23, b"GET /")));
+    let (session, plain, _) = run(&parts);
+    assert_eq!(plain, [data(ToServer, b"GET /")]);
+    assert!(!session.has_wrong_secrets());
+    let seen = session.into_handshake(FlowId(0), AT, |_| Some(Veil::Gap));
+    assert_eq!((seen.decrypted, seen.outcome, seen.server_hello), (true, Outcome::Completed, None));
+    assert_eq!(seen.certificates, Sighting::Hidden(Veil::Gap));
+    // The server's first segment is missing, and so is its flight.
+    let (mut session, _, mut sink) = run(&hello_and_finished[..1]);
+    session.gap(ToClient, AT, 1_000, Veil::Gap);
+    for (direction, bytes) in [(ToServer, hello_and_finished[1].1.clone()), (ToClient, sealer(4).seal(23, b"200"))] {
+        session.data(direction, AT, &bytes, &keys(), &mut sink);
+    }
+    assert_eq!(session.take_plain(), [data(ToClient, b"200")]);
+    // Records that nothing opens end the trying.
+    let mut parts = vec![(ToServer, hello())];
+    parts.extend((0..20).map(|_| (ToServer, sealer(9).seal(23, b"?"))));
+    let (session, plain, _) = run(&parts);
+    assert!(plain.is_empty() && !session.is_being_decrypted());
 }
 
 #[test]
