@@ -58,7 +58,7 @@ class Inside:
         self.certificate("ecdsa", NAME, "ca", "ec")
         self.certificate("rsa", NAME, "ca", "rsa")
         self.certificate("client", "Inside Client", "ca", "ec")
-        self.tcpdump = self.start(["tcpdump", "-U", "--immediate-mode", "-Z", "root", "-i", "lo", "-w", "raw.pcap"])
+        self.tcpdump = self.start(["tcpdump", "-U", "--immediate-mode", "-Z", "root", "-B", "65536", "-i", "lo", "-w", "raw.pcap"])
         time.sleep(0.5)
         return self
 

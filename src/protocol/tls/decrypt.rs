@@ -7,8 +7,14 @@ use std::ops::Range;
 use super::cipher::RecordKey;
 use super::schedule::{self, Suite};
 
-/// Numbers that are tried from the expected one on, where the recording lacks records.
+/// Numbers that are tried from the expected one on, where the recording lacks records; and as many again for each of the
+/// bytes in [`SHORT`] that are missing, but not more than the last.
 const SEARCH: u64 = 64;
+const SHORT: u64 = 1024;
+const SEARCH_MOST: u64 = 512;
+/// The most that a record carries, and the most beside that where it is not known (RFC 5246 §6.2.3), header included.
+const LONGEST: u64 = 1 << 14;
+const MOST_OVERHEAD: u64 = 2048 + 5;
 /// Numbers that are tried where records for which there are no keys stand before those for which there are.
 const LOOK: u64 = 4;
 /// Records in a row that no key opens, after which there is no sense in trying on.
@@ -139,13 +145,14 @@ impl Opener {
         self.epochs.pop_front();
     }
 
-    /// Opens a record. `None` where no key does.
-    pub(super) fn open(&mut self, kind: u8, body: &[u8]) -> Option<Opened> {
+    /// Opens a record. `None` where no key does. So many bytes lie between it and the last one that was opened, as far as is
+    /// known: that many say how many records they may have been.
+    pub(super) fn open(&mut self, kind: u8, body: &[u8], between: u64) -> Option<Opened> {
         if self.gave_up() {
             return None;
         }
         let mut content = std::mem::take(&mut self.scratch);
-        let Some((at, number)) = self.find(kind, body, &mut content) else {
+        let Some((at, number)) = self.find(kind, body, between, &mut content) else {
             self.scratch = content;
             self.failures += 1;
             // The number of a record that is damaged is used up all the same; one of other keys has none.
@@ -164,22 +171,30 @@ impl Opener {
     }
 
     /// Which of the epochs opens the record, and as what number.
-    fn find(&mut self, kind: u8, body: &[u8], out: &mut Vec<u8>) -> Option<(usize, u64)> {
-        let tries = match (self.loose, self.blind) {
-            (true, _) => SEARCH,
-            (false, true) => LOOK,
-            (false, false) => 1,
+    fn find(&mut self, kind: u8, body: &[u8], between: u64, out: &mut Vec<u8>) -> Option<(usize, u64)> {
+        let (skipped, tries) = match (self.loose, self.blind) {
+            (true, _) => (self.fewest(between), (SEARCH + between / SHORT).min(SEARCH_MOST)),
+            (false, true) => (0, LOOK),
+            (false, false) => (0, 1),
         };
         for (at, epoch) in self.epochs.iter().enumerate() {
-            if let Some(number) = epoch.keys.open(epoch.numbers(tries), kind, body, out) {
+            let skipped = if at == 0 { skipped } else { 0 };
+            if let Some(number) = epoch.keys.open(epoch.numbers(skipped, tries), kind, body, out) {
                 return Some((at, number));
             }
         }
         // A KeyUpdate may be among what is missing.
         let updated = self.loose.then(|| self.updated()).flatten()?;
-        let number = updated.keys.open(updated.numbers(tries), kind, body, out)?;
+        let number = updated.keys.open(updated.numbers(0, tries), kind, body, out)?;
         self.epochs.insert(1, updated);
         Some((1, number))
+    }
+
+    /// So many records at least lie in that many bytes, some that others have forged apart.
+    fn fewest(&self, bytes: u64) -> u64 {
+        let overhead = self.epochs.front().and_then(|epoch| epoch.keys.overhead());
+        let longest = LONGEST + overhead.map_or(MOST_OVERHEAD, |overhead| overhead + 5);
+        (bytes / longest).saturating_sub(u64::from(GIVE_UP))
     }
 
     /// What a `KeyUpdate` makes of the keys in use.
@@ -198,8 +213,9 @@ impl Epoch {
         Self { stage: Stage::Application, secret: Vec::new(), keys, next: 0 }
     }
 
-    const fn numbers(&self, tries: u64) -> Range<u64> {
-        self.next..self.next.saturating_add(tries)
+    const fn numbers(&self, skipped: u64, tries: u64) -> Range<u64> {
+        let first = self.next.saturating_add(skipped);
+        first..first.saturating_add(tries)
     }
 }
 
@@ -240,7 +256,7 @@ mod tests {
             "75 ec 4d c2 38 cc e6 0b 29 80 44 a7 1e 21 9c 56 cc 77 b0 51 7f e9 b9 3c 7a 4b fc 44 d8 7f 38 f8 03 38 ac 98 fc 46 de b3 \
              84 bd 1c ae ac ab 68 67 d7 26 c4 05 46",
         );
-        let opened = opener.open(23, &record).unwrap();
+        let opened = opener.open(23, &record, 0).unwrap();
         assert_eq!((opened.kind, opened.missed), (22, 0));
         assert_eq!(opened.content[..6], [20, 0, 0, 32, 0xa8, 0xec]);
     }
@@ -248,45 +264,51 @@ mod tests {
     #[test]
     fn padding_is_no_content() {
         let mut opener = opener(None, Some(&SECRET));
-        let opened = opener.open(23, &sealed(&SECRET, 0, 23, b"GET", 40)).unwrap();
+        let opened = opener.open(23, &sealed(&SECRET, 0, 23, b"GET", 40), 0).unwrap();
         assert_eq!((opened.kind, opened.content.as_slice()), (23, b"GET".as_slice()));
-        let only_zeros = opener.open(23, &sealed(&SECRET, 1, 0, b"", 9)).unwrap();
+        let only_zeros = opener.open(23, &sealed(&SECRET, 1, 0, b"", 9), 0).unwrap();
         assert_eq!((only_zeros.kind, only_zeros.content.len()), (0, 0));
     }
 
     #[test]
     fn a_known_hole_is_skipped_and_an_unknown_one_is_looked_for() {
         let mut opener = opener(Some(&SECRET), None);
-        assert!(opener.open(23, &sealed(&SECRET, 0, 23, b"a", 0)).is_some());
+        assert!(opener.open(23, &sealed(&SECRET, 0, 23, b"a", 0), 0).is_some());
         opener.records_missing();
-        assert_eq!(opener.open(23, &sealed(&SECRET, 9, 23, b"b", 0)).unwrap().missed, 8);
-        assert_eq!(opener.open(23, &sealed(&SECRET, 10, 23, b"c", 0)).unwrap().missed, 0);
+        assert_eq!(opener.open(23, &sealed(&SECRET, 9, 23, b"b", 0), 0).unwrap().missed, 8);
+        assert_eq!(opener.open(23, &sealed(&SECRET, 10, 23, b"c", 0), 0).unwrap().missed, 0);
         // A damaged record uses its number up.
         let mut damaged = sealed(&SECRET, 11, 23, b"d", 0);
         damaged[0] ^= 1;
-        assert!(opener.open(23, &damaged).is_none());
-        assert_eq!(opener.open(23, &sealed(&SECRET, 12, 23, b"e", 0)).unwrap().missed, 1);
+        assert!(opener.open(23, &damaged, 0).is_none());
+        assert_eq!(opener.open(23, &sealed(&SECRET, 12, 23, b"e", 0), 0).unwrap().missed, 1);
         opener.records_missing();
-        assert!(opener.open(23, &sealed(&SECRET, 13 + SEARCH, 23, b"f", 0)).is_none(), "too far");
+        assert!(opener.open(23, &sealed(&SECRET, 13 + SEARCH, 23, b"f", 0), 0).is_none(), "too far");
+        assert!(opener.open(23, &sealed(&SECRET, 13 + SEARCH, 23, b"f", 0), SEARCH * 1400).is_some());
+        // As many records as a gigabyte makes, long ones and some that are not.
+        opener.records_missing();
+        let number = 14 + SEARCH + (1 << 30) / ((1 << 14) + 22) + 500;
+        assert!(opener.open(23, &sealed(&SECRET, number, 23, b"g", 0), 0).is_none());
+        assert!(opener.open(23, &sealed(&SECRET, number, 23, b"g", 0), 1 << 30).is_some());
     }
 
     #[test]
     fn keys_change_after_finished_and_after_key_update() {
         let application = [9; 32];
         let mut opener = opener(Some(&SECRET), Some(&application));
-        assert!(opener.open(23, &sealed(&SECRET, 0, 22, b"fin", 0)).is_some());
+        assert!(opener.open(23, &sealed(&SECRET, 0, 22, b"fin", 0), 0).is_some());
         opener.stage_is_over(Stage::Handshake);
-        assert!(opener.open(23, &sealed(&application, 0, 23, b"a", 0)).is_some());
+        assert!(opener.open(23, &sealed(&application, 0, 23, b"a", 0), 0).is_some());
         opener.key_update();
         let next = schedule::next_secret(suite(), &application).unwrap();
-        assert_eq!(opener.open(23, &sealed(&next, 0, 23, b"b", 0)).unwrap().content, b"b");
+        assert_eq!(opener.open(23, &sealed(&next, 0, 23, b"b", 0), 0).unwrap().content, b"b");
     }
 
     #[test]
     fn a_wrong_key_gives_up_soon_and_says_that_it_never_worked() {
         let mut opener = opener(Some(&[1; 32]), Some(&[2; 32]));
         for seq in 0..u64::from(GIVE_UP) {
-            assert!(opener.open(23, &sealed(&SECRET, seq, 23, b"a", 0)).is_none());
+            assert!(opener.open(23, &sealed(&SECRET, seq, 23, b"a", 0), 0).is_none());
         }
         assert!(opener.gave_up() && opener.is_wrong());
     }
@@ -303,7 +325,7 @@ mod tests {
                     let [client, _] = keys.unwrap();
                     Opener::tls12(suite, client)
                 };
-                assert!(opener.open(23, &vec![0; length]).is_none());
+                assert!(opener.open(23, &vec![0; length], 0).is_none());
             }
         }
     }
@@ -313,13 +335,13 @@ mod tests {
         // Go sends four records before its data, others hundreds with a long chain.
         let mut opener = opener(None, Some(&SECRET));
         for number in 0..40 {
-            assert!(opener.open(23, &sealed(&[1; 32], number, 22, b"handshake", 0)).is_none());
+            assert!(opener.open(23, &sealed(&[1; 32], number, 22, b"handshake", 0), 0).is_none());
         }
         assert!(!opener.is_wrong());
-        let opened = opener.open(23, &sealed(&SECRET, 0, 23, b"a", 0)).unwrap();
+        let opened = opener.open(23, &sealed(&SECRET, 0, 23, b"a", 0), 0).unwrap();
         assert_eq!((opened.missed, opened.stage), (0, Stage::Application));
         for _ in 0..GIVE_UP {
-            assert!(opener.open(23, b"damaged").is_none());
+            assert!(opener.open(23, b"damaged", 0).is_none());
         }
         assert!(opener.gave_up() && !opener.is_wrong());
     }
@@ -327,7 +349,7 @@ mod tests {
     #[test]
     fn without_the_data_s_keys_there_is_nothing_to_open_after_the_handshake() {
         let mut opener = opener(Some(&SECRET), None);
-        assert!(opener.open(23, &sealed(&SECRET, 0, 22, b"fin", 0)).is_some());
+        assert!(opener.open(23, &sealed(&SECRET, 0, 22, b"fin", 0), 0).is_some());
         opener.stage_is_over(Stage::Handshake);
         assert!(opener.gave_up() && !opener.is_wrong());
     }
@@ -337,10 +359,10 @@ mod tests {
         let secrets = [(Stage::EarlyData, None), (Stage::Handshake, Some(&SECRET[..]))];
         let mut opener = Opener::tls13(suite(), &secrets).unwrap();
         for number in 0..20 {
-            assert!(opener.open(23, &sealed(&[1; 32], number, 23, b"early", 0)).is_none());
+            assert!(opener.open(23, &sealed(&[1; 32], number, 23, b"early", 0), 0).is_none());
         }
         assert!(!opener.is_wrong());
-        assert_eq!(opener.open(23, &sealed(&SECRET, 0, 22, b"fin", 0)).unwrap().missed, 0);
+        assert_eq!(opener.open(23, &sealed(&SECRET, 0, 22, b"fin", 0), 0).unwrap().missed, 0);
     }
 
     #[test]
@@ -352,7 +374,7 @@ mod tests {
         ];
         let mut opener = Opener::tls13(suite(), &secrets).unwrap();
         let mut next = |secret: u8, number| {
-            let opened = opener.open(23, &sealed(&[secret; 32], number, 23, b"a", 0)).unwrap();
+            let opened = opener.open(23, &sealed(&[secret; 32], number, 23, b"a", 0), 0).unwrap();
             opener.stage_is_over(opened.stage);
             (opened.stage, opened.new_epoch)
         };
@@ -361,31 +383,31 @@ mod tests {
         assert_eq!(next(3, 0), (Stage::Application, false));
         // A server that refuses early data is given none of its own accord: the message that ends them is not sent.
         let mut opener = Opener::tls13(suite(), &secrets).unwrap();
-        assert!(opener.open(23, &sealed(&[1; 32], 0, 23, b"early", 0)).is_some());
-        assert!(opener.open(23, &sealed(&[2; 32], 0, 22, b"fin", 0)).unwrap().new_epoch);
+        assert!(opener.open(23, &sealed(&[1; 32], 0, 23, b"early", 0), 0).is_some());
+        assert!(opener.open(23, &sealed(&[2; 32], 0, 22, b"fin", 0), 0).unwrap().new_epoch);
     }
 
     #[test]
     fn a_lost_key_update_is_found_behind_the_hole() {
         let mut opener = opener(None, Some(&SECRET));
-        assert!(opener.open(23, &sealed(&SECRET, 0, 23, b"a", 0)).is_some());
+        assert!(opener.open(23, &sealed(&SECRET, 0, 23, b"a", 0), 0).is_some());
         let next = schedule::next_secret(suite(), &SECRET).unwrap();
-        assert!(opener.open(23, &sealed(&next, 3, 23, b"b", 0)).is_none(), "no hole is known of");
+        assert!(opener.open(23, &sealed(&next, 3, 23, b"b", 0), 0).is_none(), "no hole is known of");
         opener.records_missing();
-        let opened = opener.open(23, &sealed(&next, 3, 23, b"b", 0)).unwrap();
+        let opened = opener.open(23, &sealed(&next, 3, 23, b"b", 0), 0).unwrap();
         assert_eq!((opened.missed, opened.new_epoch), (3, true));
-        assert_eq!(opener.open(23, &sealed(&next, 4, 23, b"c", 0)).unwrap().missed, 0);
+        assert_eq!(opener.open(23, &sealed(&next, 4, 23, b"c", 0), 0).unwrap().missed, 0);
     }
 
     #[test]
     fn a_hole_is_stepped_over_with_cbc_too() {
         for (sealer, key) in pairs() {
             let mut opener = Opener::tls12(Suite::of(0xc013).unwrap(), key);
-            assert_eq!(opener.open(22, &sealer.seal(0, 22, b"fin", 0)).unwrap().content, b"fin");
+            assert_eq!(opener.open(22, &sealer.seal(0, 22, b"fin", 0), 0).unwrap().content, b"fin");
             opener.records_missing();
-            let opened = opener.open(23, &sealer.seal(9, 23, b"b", 3)).unwrap();
+            let opened = opener.open(23, &sealer.seal(9, 23, b"b", 3), 0).unwrap();
             assert_eq!((opened.missed, opened.overhead, opened.kind), (8, None, 23));
-            assert_eq!(opener.open(23, &sealer.seal(10, 23, b"", 0)).unwrap().content, b"");
+            assert_eq!(opener.open(23, &sealer.seal(10, 23, b"", 0), 0).unwrap().content, b"");
         }
     }
 
@@ -394,11 +416,11 @@ mod tests {
         let mut pairs = pairs();
         let ((new, new_key), (old, old_key)) = (pairs.pop().unwrap(), pairs.pop().unwrap());
         let mut opener = Opener::tls12(Suite::of(0xc013).unwrap(), old_key);
-        assert!(opener.open(22, &old.seal(0, 22, b"hello", 0)).is_some());
+        assert!(opener.open(22, &old.seal(0, 22, b"hello", 0), 0).is_some());
         opener.renegotiated(Suite::of(0xc028).unwrap(), new_key);
-        assert!(opener.open(20, &old.seal(1, 20, &[1], 0)).is_some());
+        assert!(opener.open(20, &old.seal(1, 20, &[1], 0), 0).is_some());
         opener.cipher_changed();
-        assert_eq!(opener.open(22, &new.seal(0, 22, b"fin", 0)).unwrap().missed, 0);
+        assert_eq!(opener.open(22, &new.seal(0, 22, b"fin", 0), 0).unwrap().missed, 0);
         opener.cipher_changed();
         assert!(opener.gave_up() && !opener.is_wrong(), "no keys for what follows");
     }

@@ -94,13 +94,12 @@ impl Records {
         Some(found)
     }
 
-    /// What was taken for a record after a hole was none. False where application data are not wanted, or there was no hole.
-    pub(super) fn lose_again(&mut self, holed: bool) -> bool {
-        let again = self.keep && holed;
-        if again {
+    /// The stream is out of step. Where application data are wanted, the place is looked for again; false where not.
+    pub(super) fn look_again(&mut self) -> bool {
+        if self.keep {
             self.lost = Some(Veil::Gap);
         }
-        again
+        self.keep
     }
 
     /// What was collected of a record that is not complete.

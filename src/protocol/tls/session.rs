@@ -401,12 +401,13 @@ impl Session {
     /// Bytes that are no record. Before the server's first record they are its answer; later the stream is out of step.
     fn foreign_bytes(&mut self, direction: Direction, at: Moment, bytes: &[u8]) {
         let nothing_before = self.server_hello.is_none() && self.retry.is_none() && self.alerts.is_empty();
-        if direction == Direction::ToClient && nothing_before {
+        if direction == Direction::ToClient && nothing_before && !self.sides.to_client.holed {
             let head = bytes.get(..NOT_TLS_HEAD.min(bytes.len())).unwrap_or_default().to_vec();
             self.not_tls = Some(NotTls { at, head });
         } else {
             let side = self.sides.of_mut(direction);
-            side.over = !side.records.lose_again(side.holed);
+            side.over = !side.records.look_again();
+            side.protected.records_missing();
         }
     }
 }

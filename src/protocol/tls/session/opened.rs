@@ -225,7 +225,7 @@ impl Session {
         for suite in [0x1301, 0x1302, 0x1303].into_iter().filter_map(Suite::of) {
             let (client, server) = openers(suite);
             let trial = if direction == Direction::ToServer { client } else { server };
-            if trial.and_then(|mut trial| trial.open(record.kind, record.body)).is_some() {
+            if trial.and_then(|mut trial| trial.open(record.kind, record.body, 0)).is_some() {
                 let (client, server) = openers(suite);
                 self.secret.guess = Guess::Right;
                 self.sides.to_server.protected.opener = client;
@@ -291,7 +291,8 @@ impl Session {
         let Some(opener) = side.protected.opener.as_mut().filter(|_| is_protected) else { return false };
         let end = side.position.saturating_sub(record.left as u64);
         let begin = end.saturating_sub(record.body.len() as u64 + 5);
-        let Some(opened) = opener.open(record.kind, record.body) else {
+        let between = side.protected.opened_to.map_or(0, |(to, _)| begin.saturating_sub(to));
+        let Some(opened) = opener.open(record.kind, record.body, between) else {
             side.protected.hole = true;
             side.flight.hole();
             return false;
