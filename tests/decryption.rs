@@ -384,7 +384,7 @@ fn damaged_bytes_invent_nothing() {
         let places = payloads(&bytes);
         assert!(places.len() > 2_000, "{name}");
         let copy = tempfile::NamedTempFile::new().unwrap();
-        for round in 0..60_usize {
+        for round in 0..120_usize {
             // A step that is prime to the length visits all parts of the file.
             let place = places[(round * 7_919) % places.len()];
             let mut damaged = bytes.clone();

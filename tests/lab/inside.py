@@ -1,11 +1,10 @@
-"""Records what else is said inside TLS than go says it: openssl with itself, into tests/decryption/ (all without a name).
+"""Records what can become of TLS and its keys, named cases or all: openssl with itself, into tests/decryption/.
 
 Each recording is a pcapng file with its secrets in it. The network is one namespace with nothing but its loopback.
 """
 
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,10 @@ NAME = "inside.lab.example"
 END = "127.0.0.1:443"
 GET = "GET /list HTTP/1.0\r\n\r\n"
 # The suites with CBC that openssl knows of those that goprobe knows.
-CBC = [f"{kind}-AES{bits}" for kind in ("ECDHE-ECDSA", "ECDHE-RSA") for bits in ("128-SHA", "256-SHA", "128-SHA256", "256-SHA384")]
-CBC += [f"{kind}AES{bits}" for kind in ("", "DHE-RSA-") for bits in ("128-SHA", "256-SHA", "128-SHA256", "256-SHA256")]
+CBC = [f"{kind}-{suite}" for kind in ("ECDHE-ECDSA", "ECDHE-RSA")
+       for suite in ("AES128-SHA", "AES256-SHA", "AES128-SHA256", "AES256-SHA384")]
+CBC += [f"{kind}{suite}" for kind in ("", "DHE-RSA-")
+        for suite in ("AES128-SHA", "AES256-SHA", "AES128-SHA256", "AES256-SHA256")]
 # No extended master secret (RFC 7627): s_server has no option for it.
 WITHOUT_EXTENDED_MASTER_SECRET = """openssl_conf = all
 [all]
@@ -58,7 +59,7 @@ class Inside:
         self.certificate("ecdsa", NAME, "ca", "ec")
         self.certificate("rsa", NAME, "ca", "rsa")
         self.certificate("client", "Inside Client", "ca", "ec")
-        self.tcpdump = self.start(["tcpdump", "-U", "--immediate-mode", "-Z", "root", "-B", "65536", "-i", "lo", "-w", "raw.pcap"])
+        self.start(["tcpdump", "-U", "--immediate-mode", "-Z", "root", "-B", "65536", "-i", "lo", "-w", "raw.pcap"])
         time.sleep(0.5)
         return self
 
@@ -96,7 +97,8 @@ class Inside:
 
     def client(self, *options, say=(GET,), config=None, pause=0.3):
         """A client that says one thing after the other, and leaves. What is a function is called instead."""
-        child = self.start(["openssl", "s_client", "-connect", END, "-servername", NAME, "-CAfile", "ca.pem", *options], config)
+        child = self.start(["openssl", "s_client", "-connect", END, "-servername", NAME, "-CAfile", "ca.pem",
+                            *options], config)
         time.sleep(pause)
         for words in say:
             if callable(words):
@@ -156,8 +158,7 @@ def tls12_resumption(inside):
 def tls13_early_data(inside):
     """A session; resumed; resumed with early data; the same session again, whose early data are refused."""
     server = inside.server("-tls1_3", "-early_data", "-num_tickets", "1")
-    inside_ask = ask("early")
-    (inside.folder / "early").write_bytes(inside_ask.encode())
+    (inside.folder / "early").write_text(ask("early"), newline="")
     options = ["-tls1_3", "-sess_out"]
     inside.client(*options, "first", say=[ask("full"), lambda: tell(server, answer("full")), ""])
     inside.client(*options, "second", "-sess_in", "first", say=[ask("resumed"), lambda: tell(server, answer("resumed")), ""])
@@ -175,9 +176,10 @@ def tls13_key_update(inside):
     def say(*words):
         return [lambda word=word: (tell(server, word), time.sleep(0.2)) for word in words]
 
-    inside.client("-tls1_3", say=[ask("one"), *say(answer("one") + "\n"), "k\n", ask("two"), *say(answer("two") + "\n", "k\n"),
-                                  ask("three"), *say(answer("three") + "\n"), "K\n", *say("K\n"), ask("four"),
-                                  *say(answer("four") + "\n")])
+    inside.client("-tls1_3", say=[ask("one"), *say(answer("one") + "\n"), "k\n",
+                                  ask("two"), *say(answer("two") + "\n", "k\n"),
+                                  ask("three"), *say(answer("three") + "\n"), "K\n", *say("K\n"),
+                                  ask("four"), *say(answer("four") + "\n")])
     end(server)
 
 
@@ -242,8 +244,9 @@ def tls13_padding(inside):
         end(server)
 
 
-CASES = [tls12_cbc, tls12_cbc_mac_then_encrypt, tls12_resumption, tls12_renegotiation, go_refuses_renegotiation, tls13_early_data, tls13_key_update,
-         tls13_padding, tls13_retry, client_certificates, post_handshake_authentication]
+CASES = [tls12_cbc, tls12_cbc_mac_then_encrypt, tls12_resumption, tls12_renegotiation, go_refuses_renegotiation,
+         tls13_early_data, tls13_key_update, tls13_padding, tls13_retry, client_certificates,
+         post_handshake_authentication]
 
 
 def record(case):
@@ -252,8 +255,6 @@ def record(case):
         with Inside(folder) as inside:
             case(inside)
             time.sleep(0.3)
-        if os.environ.get("KEEP"):
-            shutil.copytree(folder, os.environ["KEEP"], dirs_exist_ok=True)
         target = TARGET / (case.__name__.replace("_", "-") + ".pcapng")
         target.parent.mkdir(exist_ok=True)
         subprocess.run(["editcap", "--inject-secrets", f"tls,{folder / 'keys.log'}", folder / "raw.pcap", target],

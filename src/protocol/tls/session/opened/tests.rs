@@ -317,6 +317,40 @@ fn whatever_bit_is_flipped_what_is_opened_was_said() {
 }
 
 #[test]
+fn whatever_bit_of_a_secret_is_flipped_what_is_opened_was_said() {
+    let parts = eventful();
+    let whole = run(&parts).1;
+    let labels = ["CLIENT_HANDSHAKE", "SERVER_HANDSHAKE", "CLIENT", "SERVER"];
+    for bit in 0..4 * 256 {
+        let mut keys = KeyLog::default();
+        for (at, label) in labels.into_iter().enumerate() {
+            let mut secret = [u8::try_from(at + 1).unwrap(); 32];
+            if bit / 256 == at {
+                secret[bit % 256 / 8] ^= 1 << (bit % 8);
+            }
+            let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let end = if at < 2 { "" } else { "_0" };
+            keys.add(format!("{label}_TRAFFIC_SECRET{end} {} {hex}", "09".repeat(32)).as_bytes());
+        }
+        let (mut session, mut sink) = (Session::default(), Sink::default());
+        for (direction, bytes) in &parts {
+            session.data(*direction, AT, bytes, &keys, &mut sink);
+        }
+        let plain = session.take_plain();
+        for direction in [ToServer, ToClient] {
+            let (told, all) = (said(&plain, direction), said(&whole, direction));
+            let wrong = bit / 256 == if direction == ToServer { 2 } else { 3 };
+            assert!(if wrong { told.is_empty() } else { told == all }, "bit {bit}");
+        }
+        assert_eq!(sink.0.is_empty(), bit / 256 == 1, "bit {bit}");
+        let seen = session.into_handshake(FlowId(0), AT, |_| None);
+        assert!(seen.decrypted && seen.certificates != Sighting::Absent, "bit {bit}");
+        // The client's Finished is not read without its secret, but what follows it is.
+        assert_eq!(seen.outcome, Outcome::Completed, "bit {bit}");
+    }
+}
+
+#[test]
 fn rfc_8879_compressed_certificates_are_hidden_and_not_absent() {
     let mut parts = handshake();
     let flight = [message(8, &[0, 0]), message(25, &[0, 2, 0, 0, 9]), message(15, b"proof"), message(20, &[0; 32])];
