@@ -345,7 +345,7 @@ fn secrets_of_another_session_open_nothing_and_those_of_the_others_still_do() {
             let closed = case.handshakes.iter().filter(|it| !it.decrypted).count();
             assert_eq!(closed, 1 + whole.handshakes.iter().filter(|it| !it.decrypted).count(), "{name}");
         }
-        // Half a secret, and one that is too long for any suite but is one of SHA-384's: of no suite of SHA-256.
+        // Longer by a half: those of SHA-256 are as long as SHA-384's then, and those are too long for anything.
         let longer: Vec<String> = keys.lines().map(|line| line.to_owned() + &"0".repeat(32)).collect();
         let case = analyzed(&file, longer.join("\n").as_bytes());
         assert!(case.handshakes.iter().all(|it| !it.decrypted), "{name}");

@@ -7,8 +7,8 @@ use std::ops::Range;
 use super::cipher::RecordKey;
 use super::schedule::{self, Suite};
 
-/// Numbers that are tried from the expected one on, where the recording lacks records; and as many again for each of the
-/// bytes in [`SHORT`] that are missing, but not more than the last.
+/// Numbers that are tried where the recording lacks records: so many, and one more for each [`SHORT`] bytes that are missing,
+/// but not more than the last.
 const SEARCH: u64 = 64;
 const SHORT: u64 = 1024;
 const SEARCH_MOST: u64 = 512;
@@ -19,8 +19,10 @@ const MOST_OVERHEAD: u64 = 2048 + 5;
 const LOOK: u64 = 4;
 /// Records in a row that no key opens, after which there is no sense in trying on.
 const GIVE_UP: u32 = 4;
-/// The same where records without keys are to be expected: a flight of certificates, or early data.
+/// The same where records without keys are to be expected: a flight of certificates, or early data. Where records are missing,
+/// too, each costs too many openings for that.
 const GIVE_UP_BLIND: u32 = 256;
+const GIVE_UP_BLIND_AND_LOOSE: u32 = 16;
 
 /// What records are protected for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +117,12 @@ impl Opener {
 
     /// It will not open anything any more.
     pub(super) fn gave_up(&self) -> bool {
-        self.epochs.is_empty() || self.failures >= if self.blind { GIVE_UP_BLIND } else { GIVE_UP }
+        let most = match (self.blind, self.loose) {
+            (false, _) => GIVE_UP,
+            (true, false) => GIVE_UP_BLIND,
+            (true, true) => GIVE_UP_BLIND_AND_LOOSE,
+        };
+        self.epochs.is_empty() || self.failures >= most
     }
 
     /// The sender's last record of a stage has passed: its `EndOfEarlyData`, or its Finished.
@@ -190,7 +197,7 @@ impl Opener {
         Some((1, number))
     }
 
-    /// So many records at least lie in that many bytes, some that others have forged apart.
+    /// So many records at least lie in that many bytes, a few less for what others may have put between them.
     fn fewest(&self, bytes: u64) -> u64 {
         let overhead = self.epochs.front().and_then(|epoch| epoch.keys.overhead());
         let longest = LONGEST + overhead.map_or(MOST_OVERHEAD, |overhead| overhead + 5);
