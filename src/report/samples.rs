@@ -230,6 +230,8 @@ fn connection(flow: u32, end: End, tunnel: Option<usize>) -> Connection {
 fn handshake() -> Handshake {
     Handshake {
         flow: FlowId(3),
+        layer: 0,
+        tunnel: None,
         server_name: Sighting::Seen("proxy.golang.org".to_owned()),
         hello: Some(ClientHello {
             at: at(41, 1_203),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::words::{self, Meaning};
-use super::{gave_up_otherwise, may_be_over_certificate, tls_subject};
-use crate::detect::subject::{called, host_of, is_incidental, judged_handshakes};
+use super::{gave_up_otherwise, may_be_over_certificate};
+use crate::detect::subject::{called, handshake_subject, is_incidental, is_with_proxy, judged_handshakes};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Handshake, Outcome, Sighting, Veil};
 use crate::reference::Reference;
@@ -21,7 +21,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<N
     let mut groups: BTreeMap<Subject, (Vec<Rejection<'_>>, bool)> = BTreeMap::new();
     let mut hidden: BTreeMap<Subject, Veil> = BTreeMap::new();
     for (handshake, connection) in judged_handshakes(case) {
-        let subject = tls_subject(host_of(case, handshake, connection), connection);
+        let subject = handshake_subject(case, handshake, connection);
         let Sighting::Hidden(veil) = handshake.certificates else { continue };
         if handshake.server_hello.is_some() {
             hidden.insert(subject.clone(), veil);
@@ -66,15 +66,18 @@ fn hint(veil: Veil) -> String {
 
 fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[Rejection<'_>]) -> Option<Finding> {
     let host = called(&subject);
-    let said =
-        case.go.errors().iter().find(|error| {
-            error.kind.innermost().is_certificate() && (error.host.is_none() || error.host == subject.host)
-        });
     let first = rejections.first()?;
     let connection = case.connection(first.flow)?;
+    // Where the proxy's own certificate is meant, the host beside the words is the one that was wanted behind it.
+    let to_proxy = is_with_proxy(case, first.handshake, connection);
+    let said = case.go.errors().iter().find(|error| {
+        let meant = if error.is_about_proxy() { to_proxy } else { error.host.is_none() || error.host == subject.host };
+        meant && error.kind.innermost().is_certificate()
+    });
     let at = first.alert.or(first.handshake.server_hello.as_ref().map(|hello| hello.at))?;
-    let Meaning { code, fault, summary, open, excluded, details, settings } =
-        said.and_then(|error| words::meaning(case, reference, error, &subject, connection)).unwrap_or_else(|| {
+    let Meaning { code, fault, summary, open, excluded, details, settings } = said
+        .and_then(|error| words::meaning(case, reference, error, &subject, (first.handshake, connection)))
+        .unwrap_or_else(|| {
             let summary = format!(
                 "The client gives up right after the certificates of {host}, which cannot be seen: it rejected them."
             );

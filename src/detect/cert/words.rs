@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::detect::subject::{address_is_honest, called, judged_handshakes};
 use crate::finding::{Code, Fault, Subject};
 use crate::go::{GoError, GoErrorKind};
-use crate::observation::{Case, Connection, Opening, Outcome};
+use crate::observation::{Case, Connection, Handshake, Opening, Outcome};
 use crate::reference::{Reference, Special};
 
 /// What the words mean, and what is left open.
@@ -46,13 +46,15 @@ pub(super) fn meaning(
     reference: &Reference,
     error: &GoError,
     subject: &Subject,
-    connection: &Connection,
+    (handshake, connection): (&Handshake, &Connection),
 ) -> Option<Meaning> {
     let host = called(subject);
     let clock = others_say_the_same(case, error);
     let by_clock = |server: Fault| if clock.is_some() { Fault::Client } else { server };
     Some(match error.kind.innermost() {
-        GoErrorKind::UnknownAuthority { hint } => unknown(case, reference, hint.as_deref(), subject, connection),
+        GoErrorKind::UnknownAuthority { hint } => {
+            unknown(case, reference, hint.as_deref(), subject, (handshake, connection))
+        }
         GoErrorKind::SelfSigned => {
             let summary = format!("The certificate of {host} is self-signed, says git; {UNSEEN}.");
             Meaning::new(Code::CertSelfSigned, Fault::Server, summary).open(&[INTERCEPTION])
@@ -102,7 +104,7 @@ fn unknown(
     reference: &Reference,
     hint: Option<&str>,
     subject: &Subject,
-    connection: &Connection,
+    (handshake, connection): (&Handshake, &Connection),
 ) -> Meaning {
     let host = called(subject);
     let candidate = hint
@@ -133,7 +135,7 @@ fn unknown(
     let summary = format!("go does not know the authority that signed the certificate of {host}; {UNSEEN}.");
     let public = subject.host.as_deref().is_some_and(|host| reference.host(host).is_some());
     // A private name at a private address has an authority of its own more often than not.
-    let private = !public && connection.tunnel.is_none() && is_private(reference, connection.server.ip());
+    let private = !public && handshake.tunnel.is_none() && is_private(reference, connection.server.ip());
     let fault = if private { Fault::Client } else { Fault::Unknown };
     let mut meaning =
         Meaning::new(Code::CertUnknownAuthority, fault, summary).open(&[INTERMEDIATE, SELF_SIGNED, INTERCEPTION]);
@@ -146,7 +148,7 @@ fn unknown(
     } else {
         meaning.open.push(NO_ROOTS);
     }
-    if let Some(near) = too_near(case, reference, subject, connection) {
+    if let Some(near) = too_near(case, reference, subject, connection).filter(|_| handshake.tunnel.is_none()) {
         let (hops, others) = near;
         let how = format!("{host}'s packets come from {hops} hop(s) away, those of other public servers from {others}");
         meaning.summary = format!(
@@ -190,7 +192,7 @@ fn nowhere(case: &Case) -> Vec<(&'static str, String)> {
 fn too_near(case: &Case, reference: &Reference, subject: &Subject, connection: &Connection) -> Option<(u8, u8)> {
     let host = subject.host.as_deref()?;
     let own = connection.server.ip();
-    if connection.tunnel.is_some() || address_is_honest(reference, host, own) != Some(true) {
+    if address_is_honest(reference, host, own) != Some(true) {
         return None;
     }
     let near = hops(connection).filter(|hops| *hops <= 2)?;

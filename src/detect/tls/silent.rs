@@ -94,7 +94,7 @@ fn conclude(
     failed: usize,
     evidence: Evidence,
 ) -> Finding {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let smaller = controls.smaller.filter(|_| controls.same.is_none());
     let two_segments = group.iter().any(|attempt| attempt.bytes() > 1_400);
@@ -199,7 +199,7 @@ fn conclude(
 
 /// Only the large hello fails, or its second segment is what vanishes.
 fn intolerance(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, evidence: Evidence) -> Finding {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let cut = group.iter().any(|attempt| matches!(attempt.fate, Fate::HelloCut { .. }));
     let what = if cut {

@@ -92,7 +92,7 @@ impl Session {
             return;
         }
         let side = self.sides.of_mut(direction);
-        side.position += bytes.len() as u64;
+        side.position = side.position.saturating_add(bytes.len() as u64);
         if side.over || !side.records.resume(bytes) {
             return;
         }
@@ -132,7 +132,7 @@ impl Session {
             self.read_half_hello(at);
         }
         let side = self.sides.of_mut(direction);
-        side.position += length;
+        side.position = side.position.saturating_add(length);
         side.protected.records_missing();
         side.holed = true;
         side.records.gap(length, veil);
@@ -150,6 +150,11 @@ impl Session {
             && self.sides.to_client.encrypted
             && self.client_records.len() >= CLIENT_RECORDS.min(2)
             && self.server_encrypted_records > 0
+    }
+
+    /// The server's side said something, be it in a hole.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.sides.to_client.position > 0 || self.not_tls.is_some()
     }
 
     /// The bytes of the client's first flight as far as they came, record headers included.
@@ -172,6 +177,8 @@ impl Session {
         let decrypted = self.is_decrypted();
         Handshake {
             flow,
+            layer: 0,
+            tunnel: None,
             server_name: self.server_name.unwrap_or(Sighting::Hidden(client_veil)),
             certificates: match (self.certificates, &self.server_hello) {
                 (Some((chain, _)), _) => Sighting::Seen(chain),
