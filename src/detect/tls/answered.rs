@@ -72,8 +72,11 @@ fn reset(
         let summary = format!("Resets that {host} did not send follow its ClientHello: {}.", marks.words());
         (Code::TlsSniReset, Fault::Interference, sure, summary)
     } else {
-        let summary =
-            format!("{host} resets the connection at the ClientHello; nothing about the reset points at anybody else.");
+        let summary = if in_tunnel {
+            format!("The proxy resets the tunnel to {host} at the ClientHello; what it met behind cannot be seen.")
+        } else {
+            format!("{host} resets the connection at the ClientHello; nothing about the reset points at anybody else.")
+        };
         let fault = if in_tunnel || marks.blind { Fault::Unknown } else { Fault::Server };
         let sure = if marks.blind { Confidence::Weak } else { Confidence::Moderate };
         (Code::TlsServerReset, fault, sure, summary)
@@ -198,13 +201,15 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
             format!("A close that {host} did not send follows its ClientHello: {}.", marks.words()),
         )
     } else {
-        (
-            Code::TlsServerReset,
-            if closes.iter().any(|(attempt, ..)| attempt.in_tunnel()) { Fault::Unknown } else { Fault::Server },
-            Confidence::Moderate,
-            "close",
-            format!("{host} closes the connection at the ClientHello; nothing about the close points at anybody else."),
-        )
+        let (fault, summary) = if closes.iter().any(|(attempt, ..)| attempt.in_tunnel()) {
+            let summary = "The proxy closes the tunnel to HOST at the ClientHello; what it met behind cannot be seen.";
+            (Fault::Unknown, summary)
+        } else {
+            let summary =
+                "HOST closes the connection at the ClientHello; nothing about the close points at anybody else.";
+            (Fault::Server, summary)
+        };
+        (Code::TlsServerReset, fault, Confidence::Moderate, "close", summary.replace("HOST", &host))
     };
     let mut finding =
         Finding::new(code, fault, sure, subject, Evidence::segment(role, fin.at, flow, marks.words()), summary);

@@ -173,7 +173,12 @@ fn conclude(
                 .with_reference("RFC 4821")
         }
         Silence::Mute => {
-            let summary = format!("{host} acknowledges the ClientHello and then says nothing.");
+            let in_tunnel = group.iter().any(|attempt| attempt.in_tunnel());
+            let summary = if in_tunnel {
+                format!("The proxy takes the ClientHello for {host}, and nothing comes back through its tunnel.")
+            } else {
+                format!("{host} acknowledges the ClientHello and then says nothing.")
+            };
             let mut finding = Finding::new(
                 Code::TlsHandshakeTimeout,
                 Fault::Unknown,
@@ -182,13 +187,20 @@ fn conclude(
                 evidence,
                 summary,
             )
-            .excluding("the hello is dropped on the path", "it was acknowledged to its last byte")
             .not_excluding("a middlebox that terminates TCP and waits")
             .not_excluding("the server is overloaded or hangs")
             .with_remedy(
                 "Ask the operator of the server; ask from another network to see whether it is the path.",
                 None,
             );
+            let how = "it was acknowledged to its last byte";
+            finding = if in_tunnel {
+                finding
+                    .excluding("the hello is dropped before the proxy", how)
+                    .not_excluding("the hello, or the answer to it, is dropped behind the proxy")
+            } else {
+                finding.excluding("the hello is dropped on the path", how)
+            };
             if two_segments {
                 finding = finding.not_excluding("all of the server's answer is full-size and vanishes (MTU)");
             }
