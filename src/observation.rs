@@ -723,8 +723,10 @@ pub struct Exchange {
     pub headers: Vec<(String, String)>,
     /// Bytes of the answer's body after transfer coding.
     pub body_bytes: u64,
-    /// The body's first bytes, a content coding of gzip or deflate undone.
+    /// The body's first bytes, its content coding undone where that can be.
     pub body_head: Vec<u8>,
+    /// They are still in the coding that the header `content-encoding` names.
+    pub body_is_coded: bool,
     /// SHA-256 of the whole body.
     pub body_sha256: Option<[u8; 32]>,
     /// The answer was seen to its end.

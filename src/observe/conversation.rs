@@ -10,7 +10,7 @@ use super::certificates::CertificatePool;
 use super::dns::Lookups;
 use crate::flow::{Body, Piece};
 use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
-use crate::protocol::http::h1;
+use crate::protocol::http::{coding, h1};
 pub use crate::protocol::tls::KeyLog;
 use crate::protocol::tls::Plain;
 use crate::protocol::{Early, Progress, tls};
@@ -298,14 +298,19 @@ impl Conversation {
         self.layers.push(next);
     }
 
+    fn keep(&mut self, mut exchanges: Vec<Exchange>) {
+        exchanges.iter_mut().for_each(coding::undo);
+        self.exchanges.extend(exchanges);
+    }
+
     /// Ends the layer of that depth and those inside of it.
     fn leave(&mut self, depth: usize) {
         let left = self.layers.split_off(depth.min(self.layers.len()));
         for (depth, Layer { reader, tunnel, .. }) in (depth..).zip(left) {
             match reader {
                 Reader::Tls(session) => self.sessions.push(Followed { session, depth, tunnel }),
-                Reader::Http1(session) => self.exchanges.extend(session.finish()),
-                Reader::Http2(session) => self.exchanges.extend(session.finish()),
+                Reader::Http1(session) => self.keep(session.finish()),
+                Reader::Http2(session) => self.keep(session.finish()),
                 Reader::Socks(session) => self.exchanges.extend(session.finish()),
                 Reader::Fresh | Reader::Unknown(_) | Reader::Dns(_) | Reader::Over => {}
             }

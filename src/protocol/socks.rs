@@ -239,6 +239,7 @@ impl Session {
             headers: Vec::new(),
             body_bytes: 0,
             body_head: Vec::new(),
+            body_is_coded: false,
             body_sha256: None,
             complete: false,
             error: None,

@@ -300,6 +300,7 @@ pub(crate) fn case() -> Case {
             headers: vec![("content-type".to_owned(), "text/html".to_owned())],
             body_bytes: 120,
             body_head: Vec::new(),
+            body_is_coded: false,
             body_sha256: Some([0x5a; 32]),
             complete: true,
             error: None,
