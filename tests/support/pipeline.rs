@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use goprobe::analyzer::{Analyzer, Options};
+use goprobe::analyzer::{Analyzer, KeyLog, Options};
 use goprobe::detect;
 use goprobe::diagnosis::{Circumstances, Overrides, diagnose};
 use goprobe::finding::Assessment;
@@ -22,12 +22,14 @@ pub struct Setting {
     pub go: GoRun,
     /// Keep and judge all traffic, not only go's.
     pub everything: bool,
+    /// The text of a key log.
+    pub keys: Vec<u8>,
 }
 
 impl Setting {
     /// Nothing but the rules.
     pub fn bare() -> Self {
-        Self { reference: Reference::builtin().unwrap(), go: GoRun::default(), everything: true }
+        Self { reference: Reference::builtin().unwrap(), go: GoRun::default(), everything: true, keys: Vec::new() }
     }
 
     /// What lies beside one of our own recordings.
@@ -45,13 +47,16 @@ impl Setting {
         let version = env.as_ref().and_then(GoEnv::go_version);
         let exit = text("go.exit").and_then(|text| text.lines().next().and_then(|line| line.trim().parse().ok()));
         let go = GoRun { log: text("go.stderr").map(|text| GoLog::parse(&text)), env, exit, version };
-        Self { reference, go, everything: false }
+        let keys = std::fs::read(folder.join("keys.log")).unwrap_or_default();
+        Self { reference, go, everything: false, keys }
     }
 
     /// An analyzer to push frames into.
     pub fn analyzer(&self) -> Analyzer<'_> {
         let options = Options { keep_all: true, judge_all: self.everything };
-        Analyzer::new(&self.reference, self.go.clone(), options)
+        let mut keys = KeyLog::default();
+        keys.add(&self.keys);
+        Analyzer::new(&self.reference, self.go.clone(), options).with_keys(keys)
     }
 
     /// The facts of recordings.

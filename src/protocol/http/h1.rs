@@ -267,6 +267,9 @@ impl Session {
         self.responses.resume(bytes, begins_response);
         let mut rest = bytes;
         while !rest.is_empty() {
+            if self.responses.state == State::Body(Framing::UntilClose) {
+                self.follow_unseen_connect(at, rest);
+            }
             match &mut self.responses.state {
                 State::Tunnel => return Progress::Tunnel { consumed: bytes.len().saturating_sub(rest.len()) },
                 State::Lost | State::Stopped | State::Held => break,

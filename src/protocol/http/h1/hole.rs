@@ -92,6 +92,24 @@ impl Session {
             && self.early.as_ref().is_some_and(|early| tls::starts_client_hello(&early.bytes))
     }
 
+    /// What follows an answer without length whose request was not recorded is TLS, and it opened a tunnel.
+    pub(super) fn follow_unseen_connect(&mut self, at: Moment, bytes: &[u8]) {
+        let Some(current) = &self.current else { return };
+        let Some(exchange) = self.exchanges.get_mut(current.index) else { return };
+        let opens = exchange.method.is_empty()
+            && exchange.request.is_none()
+            && exchange.body_bytes == 0
+            && matches!(exchange.status, Some(200..300))
+            && tls::starts_server_flight(bytes);
+        if opens {
+            "CONNECT".clone_into(&mut exchange.method);
+            exchange.complete = true;
+            exchange.completed = Some(at);
+            self.current = None;
+            (self.requests.state, self.responses.state) = (State::Tunnel, State::Tunnel);
+        }
+    }
+
     fn lose_requests(&mut self) {
         self.requests.lose();
         self.holes.requests = true;

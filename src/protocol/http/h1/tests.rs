@@ -268,6 +268,16 @@ fn a_tunnel_whose_answer_is_in_a_hole_is_known_by_the_tls_in_it() {
 }
 
 #[test]
+fn a_tunnel_whose_request_was_not_recorded_is_known_by_the_tls_in_it() {
+    let mut session = session();
+    let answer = b"HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03";
+    assert_eq!(session.data(ToClient, at(1), answer), Progress::Tunnel { consumed: 39 });
+    let exchange = &session.finish()[0];
+    assert_eq!((exchange.method.as_str(), exchange.url.as_str(), exchange.status), ("CONNECT", "", Some(200)));
+    assert_eq!((exchange.complete, exchange.body_bytes, exchange.request), (true, 0, None));
+}
+
+#[test]
 fn only_whole_first_lines_are_taken_for_heads_after_a_hole() {
     for piece in [
         "HTTP/1.1 2",
