@@ -158,6 +158,7 @@ impl Session {
         if self.tunnel_opened_in_hole() {
             (self.requests.state, self.responses.state) = (State::Tunnel, State::Tunnel);
         }
+        self.follow_unseen_connect(direction, at, bytes);
         match direction {
             Direction::ToServer => self.requests(at, bytes),
             Direction::ToClient => self.responses(at, bytes),
@@ -267,9 +268,7 @@ impl Session {
         self.responses.resume(bytes, begins_response);
         let mut rest = bytes;
         while !rest.is_empty() {
-            if self.responses.state == State::Body(Framing::UntilClose) {
-                self.follow_unseen_connect(at, rest);
-            }
+            self.follow_unseen_connect(Direction::ToClient, at, rest);
             match &mut self.responses.state {
                 State::Tunnel => return Progress::Tunnel { consumed: bytes.len().saturating_sub(rest.len()) },
                 State::Lost | State::Stopped | State::Held => break,

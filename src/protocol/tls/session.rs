@@ -91,6 +91,15 @@ impl Session {
             not_tls.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             return;
         }
+        // What the server said before the hello answers something else, that was not recorded.
+        let before_hello = self.hello.as_ref().is_some_and(|hello| at < hello.started);
+        if direction == Direction::ToClient
+            && before_hello
+            && self.sides.to_client.position == 0
+            && !super::starts_server_flight(bytes)
+        {
+            return;
+        }
         let side = self.sides.of_mut(direction);
         side.position = side.position.saturating_add(bytes.len() as u64);
         if side.over || !side.records.resume(bytes) {

@@ -1,5 +1,6 @@
 //! Holes in the recording of a connection: what goes on after them, and what belongs together all the same.
 
+use super::body::Framing;
 use super::{Early, Session, State};
 use crate::observation::Exchange;
 use crate::protocol::tls;
@@ -92,15 +93,25 @@ impl Session {
             && self.early.as_ref().is_some_and(|early| tls::starts_client_hello(&early.bytes))
     }
 
-    /// What follows an answer without length whose request was not recorded is TLS, and it opened a tunnel.
-    pub(super) fn follow_unseen_connect(&mut self, at: Moment, bytes: &[u8]) {
-        let Some(current) = &self.current else { return };
+    /// What follows an answer without length whose request was not recorded is TLS: it opened a tunnel.
+    pub(super) fn follow_unseen_connect(&mut self, direction: Direction, at: Moment, bytes: &[u8]) {
+        let goes_on = match direction {
+            Direction::ToServer => {
+                matches!(self.requests.state, State::Head | State::Lost)
+                    && self.requests.head.is_empty()
+                    && tls::starts_client_hello(bytes)
+            }
+            Direction::ToClient => tls::starts_server_flight(bytes),
+        };
+        let Some(current) = self.current.as_ref().filter(|_| goes_on) else { return };
+        if self.responses.state != State::Body(Framing::UntilClose) {
+            return;
+        }
         let Some(exchange) = self.exchanges.get_mut(current.index) else { return };
         let opens = exchange.method.is_empty()
             && exchange.request.is_none()
             && exchange.body_bytes == 0
-            && matches!(exchange.status, Some(200..300))
-            && tls::starts_server_flight(bytes);
+            && matches!(exchange.status, Some(200..300));
         if opens {
             "CONNECT".clone_into(&mut exchange.method);
             exchange.complete = true;

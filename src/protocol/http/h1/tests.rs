@@ -272,6 +272,11 @@ fn a_tunnel_whose_request_was_not_recorded_is_known_by_the_tls_in_it() {
     let mut session = session();
     let answer = b"HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03";
     assert_eq!(session.data(ToClient, at(1), answer), Progress::Tunnel { consumed: 39 });
+    let mut by_client = self::session();
+    by_client.data(ToClient, at(1), b"HTTP/1.1 200 OK\r\n\r\n");
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    assert_eq!(by_client.data(ToServer, at(2), hello), Progress::Tunnel { consumed: 0 });
+    assert_eq!(by_client.finish()[0].method, "CONNECT");
     let exchange = &session.finish()[0];
     assert_eq!((exchange.method.as_str(), exchange.url.as_str(), exchange.status), ("CONNECT", "", Some(200)));
     assert_eq!((exchange.complete, exchange.body_bytes, exchange.request), (true, 0, None));
