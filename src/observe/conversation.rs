@@ -66,7 +66,7 @@ pub(crate) struct Conversation {
     tunnels: usize,
     /// What was said in layers that are over.
     exchanges: Vec<Exchange>,
-    /// TLS that is over, outer layers first.
+    /// TLS that is over.
     sessions: Vec<Followed>,
     /// The snap length cut something that would have been read.
     pub(crate) cut: Option<Moment>,
@@ -139,6 +139,8 @@ impl Conversation {
     /// All that was heard. `unseen` says which direction the recording lacks.
     pub(crate) fn finish(mut self, flow: FlowId, last: Moment, unseen: impl Fn(Direction) -> Option<Veil>) -> Heard {
         self.leave(0);
+        // An inner one that cannot be opened is over before the outer one.
+        self.sessions.sort_by_key(|followed| followed.depth);
         let wrong_secrets = self.sessions.iter().filter(|followed| followed.session.has_wrong_secrets()).count() as u64;
         let told = |Followed { session, depth, tunnel }: Followed| {
             let answered = session.was_answered();
