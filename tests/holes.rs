@@ -1,7 +1,7 @@
 //! Recordings with keys that lack packets, or parts of them: what is read of them is what was said, and what is found in
 //! them is nothing that the whole recording does not show.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "support/pipeline.rs"]
 #[allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::allow_attributes, reason = "shared by several tests")]

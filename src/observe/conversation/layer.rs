@@ -68,7 +68,7 @@ impl Layer {
             Reader::Tls(Box::default())
         } else if !fresh {
             return;
-        } else if (self.secure && alpn == Some("h2")) || (self.secure && preface) {
+        } else if self.secure && (preface || alpn == Some("h2")) {
             Reader::Http2(Box::new(h2::Session::new(setting)))
         } else if !self.secure && self.tunnel.is_none() && setting.server.port() == DNS {
             Reader::Dns(Box::default())
