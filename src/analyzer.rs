@@ -218,6 +218,9 @@ impl<'r> Analyzer<'r> {
             for piece in &pieces {
                 flow.state.piece(&heading, piece, &mut sinks);
             }
+            if *flow.packets.of(direction) == 0 {
+                flow.state.unrecorded(&heading, last, &mut sinks);
+            }
         }
         // Inside TLS only who closes first cuts something short; a client that leaves does not want the rest.
         let (client, server) = (&flow.streams.to_server.fin, &flow.streams.to_client.fin);

@@ -160,6 +160,35 @@ fn a_download_that_worked_is_not_blamed_on_anybody_for_holes() {
     }
 }
 
+/// What the client says in clear is read though nothing is known of what the proxy answers, and the reverse.
+#[test]
+fn tunnels_are_followed_in_either_direction_alone() {
+    for name in ["clean/socks5-keys", "clean/connect-proxy"] {
+        let folder = pipeline::own_captures().into_iter().find(|it| it.ends_with(name)).unwrap();
+        let (setting, frames) = (Setting::of(&folder), pipeline::frames(&folder.join("capture.pcap")));
+        let half = |by_client: bool| {
+            let from = |frame: &&Captured| (frame.bytes.get(26..30) == Some(&[192, 168, 1, 23])) == by_client;
+            setting.case_of_frames(&frames.iter().filter(from).cloned().collect::<Vec<_>>())
+        };
+        let client = half(true);
+        assert_eq!(client.handshakes.len(), 3, "{name}");
+        for handshake in &client.handshakes {
+            assert_eq!(handshake.server_name.seen().unwrap(), "proxy.golang.org", "{name}");
+            let tunnel = &client.exchanges[handshake.tunnel.unwrap()];
+            assert_eq!(
+                (tunnel.url.as_str(), tunnel.status, tunnel.flow),
+                ("proxy.golang.org:443", None, handshake.flow)
+            );
+        }
+        let server = half(false);
+        assert!(server.exchanges.iter().all(|it| it.url.is_empty() && it.request.is_none()), "{name}");
+        assert!(server.handshakes.iter().all(|it| it.server_hello.is_some() && it.server_name.seen().is_none()));
+        for case in [client, server] {
+            assert!(setting.report(&case)["verdict"]["cause"].is_null(), "{name}");
+        }
+    }
+}
+
 #[test]
 fn clear_text_between_layers_is_told_apart() {
     let folder = pipeline::own_captures().into_iter().find(|it| it.ends_with("clean/socks5-keys")).unwrap();

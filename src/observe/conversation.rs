@@ -114,10 +114,17 @@ impl Conversation {
                 if *veil == Veil::Truncated && read {
                     self.cut.get_or_insert(piece.at);
                 }
-                self.gap(0, heading, piece.at, Some(*length), *veil);
+                self.hole(0, heading, piece.at, (Some(*length), *veil), sinks);
             }
         }
         !matches!(self.layers.first(), Some(Layer { reader: Reader::Over, .. }))
+    }
+
+    /// Nothing of that direction was recorded: what it said to a proxy's client is a hole.
+    pub(crate) fn unrecorded(&mut self, heading: &Heading, at: Moment, sinks: &mut Sinks<'_, '_>) {
+        if let Some(Layer { reader: Reader::Http1(_) | Reader::Socks(_), .. }) = self.layers.first() {
+            self.hole(0, heading, at, (None, Veil::Gap), sinks);
+        }
     }
 
     /// The connection was closed in that direction, as far as what is said inside TLS is concerned.
@@ -203,22 +210,27 @@ impl Conversation {
                 }
             }
             Progress::Tunnel { consumed } => {
-                let early = match &mut layer.reader {
-                    Reader::Http1(session) => session.take_early(),
-                    Reader::Socks(session) => session.take_early(),
-                    _ => Both::default(),
-                };
-                self.replace(depth, Layer::over());
-                self.tunnels += 1;
-                if self.tunnels > MAX_TUNNELS {
-                    return;
-                }
-                let tunnel = self.exchanges.iter().rposition(Exchange::is_connect);
-                self.replace(depth, Layer { tunnel, ..Layer::default() });
-                self.early(depth, heading, early, sinks);
+                self.enter_tunnel(depth, heading, sinks);
                 self.bytes(depth, heading, at, bytes.get(consumed..).unwrap_or_default(), sinks);
             }
         }
+    }
+
+    /// The layer becomes that of a tunnel.
+    fn enter_tunnel(&mut self, depth: usize, heading: &Heading, sinks: &mut Sinks<'_, '_>) {
+        let early = match self.layers.get_mut(depth).map(|layer| &mut layer.reader) {
+            Some(Reader::Http1(session)) => session.take_early(),
+            Some(Reader::Socks(session)) => session.take_early(),
+            _ => Both::default(),
+        };
+        self.replace(depth, Layer::over());
+        self.tunnels += 1;
+        if self.tunnels > MAX_TUNNELS {
+            return;
+        }
+        let tunnel = self.exchanges.iter().rposition(Exchange::is_connect);
+        self.replace(depth, Layer { tunnel, ..Layer::default() });
+        self.early(depth, heading, early, sinks);
     }
 
     /// What came out of the TLS in the layer of that depth goes to the next one.
@@ -231,7 +243,9 @@ impl Conversation {
         let towards = |direction| Heading { direction, ..*heading };
         match plain {
             Plain::Data(direction, at, bytes) => self.bytes(inside, &towards(direction), at, &bytes, sinks),
-            Plain::Gap(direction, at, length) => self.gap(inside, &towards(direction), at, length, Veil::Gap),
+            Plain::Gap(direction, at, length) => {
+                self.hole(inside, &towards(direction), at, (length, Veil::Gap), sinks);
+            }
             Plain::End(direction, at) => self.close(inside, &towards(direction), at),
         }
     }
@@ -253,8 +267,28 @@ impl Conversation {
             let heading = Heading { direction, ..*heading };
             self.bytes(depth, &heading, early.at, &early.bytes, sinks);
             if early.hole {
-                self.gap(depth, &heading, early.at, Some(1), Veil::Gap);
+                self.hole(depth, &heading, early.at, (Some(1), Veil::Gap), sinks);
             }
+        }
+    }
+
+    /// So many bytes of a layer are missing, and the answer that opened a tunnel may be among them.
+    fn hole(
+        &mut self,
+        depth: usize,
+        heading: &Heading,
+        at: Moment,
+        (length, veil): (Option<u64>, Veil),
+        sinks: &mut Sinks<'_, '_>,
+    ) {
+        self.gap(depth, heading, at, length, veil);
+        let opened = match self.layers.get(depth).map(|layer| &layer.reader) {
+            Some(Reader::Http1(session)) => session.opened_in_hole(),
+            Some(Reader::Socks(session)) => session.opened_in_hole(),
+            _ => false,
+        };
+        if opened {
+            self.enter_tunnel(depth, heading, sinks);
         }
     }
 

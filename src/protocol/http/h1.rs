@@ -155,7 +155,7 @@ impl Session {
 
     /// Takes the next bytes of one direction.
     pub(crate) fn data(&mut self, direction: Direction, at: Moment, bytes: &[u8]) -> Progress {
-        if self.tunnel_opened_in_hole() {
+        if self.opened_in_hole() {
             (self.requests.state, self.responses.state) = (State::Tunnel, State::Tunnel);
         }
         self.follow_unseen_connect(direction, at, bytes);
@@ -454,7 +454,7 @@ impl Session {
     /// After [`Progress::Tunnel`]: what was recorded of the tunnel before the answer that opened it. It comes before
     /// everything else of its direction.
     pub(crate) fn take_early(&mut self) -> Both<Option<Early>> {
-        Both { to_server: self.early.take(), to_client: None }
+        Both { to_server: self.early.take(), to_client: self.holes.before_tunnel() }
     }
 
     /// The exchanges so far.

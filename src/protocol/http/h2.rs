@@ -114,7 +114,11 @@ impl Session {
 
     /// Takes note of a hole of `length` bytes in one direction. Inside of one DATA frame it is skipped.
     pub(crate) fn gap(&mut self, direction: Direction, length: u64) {
-        let skipped = self.sides.of_mut(direction).frames.skip(length);
+        let frames = &mut self.sides.of_mut(direction).frames;
+        if frames.is_stopped() {
+            return;
+        }
+        let skipped = frames.skip(length);
         if direction == Direction::ToServer {
             self.client_missing |= skipped.is_none();
             return;

@@ -13,22 +13,27 @@ const HIDDEN_ANSWER: &str = "a hole in the recording hides which answer is this 
 const GO: &str = "Go-http-client/";
 
 /// What holes leave open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Holes {
     requests: bool,
-    responses: bool,
+    responses: Option<Moment>,
     /// Answers that came since, and where each began.
     alone: Vec<(usize, Moment)>,
 }
 
 impl Holes {
     pub(super) const fn new() -> Self {
-        Self { requests: false, responses: false, alone: Vec::new() }
+        Self { requests: false, responses: None, alone: Vec::new() }
     }
 
     /// Requests or answers may be missing: order alone pairs nothing any more.
     pub(super) const fn unpaired(&self) -> bool {
-        self.requests || self.responses
+        self.requests || self.responses.is_some()
+    }
+
+    /// What a tunnel begins with whose opening is in a hole: the hole may reach into it.
+    pub(super) fn before_tunnel(&self) -> Option<Early> {
+        self.responses.map(|at| Early { at, bytes: Vec::new(), hole: true })
     }
 
     /// An answer without a request is the exchange of that index.
@@ -69,7 +74,7 @@ impl Session {
                     }
                     if !skipped {
                         self.finish_body(at, Some("a hole in the recording hides the end of the body"));
-                        self.lose_responses();
+                        self.lose_responses(at);
                     } else if done {
                         self.finish_body(at, None);
                     }
@@ -79,7 +84,7 @@ impl Session {
                     if !self.responses.head.is_empty() {
                         self.response_error(at, HIDDEN_HEAD.to_owned(), &[]);
                     }
-                    self.lose_responses();
+                    self.lose_responses(at);
                 }
                 State::Held | State::Tunnel | State::Lost | State::Stopped => {}
             },
@@ -87,7 +92,7 @@ impl Session {
     }
 
     /// A hole hides the answer to CONNECT, and the client goes on with TLS: it had leave to.
-    pub(super) fn tunnel_opened_in_hole(&self) -> bool {
+    pub(crate) fn opened_in_hole(&self) -> bool {
         self.requests.state == State::Held
             && self.responses.state == State::Lost
             && self.early.as_ref().is_some_and(|early| tls::starts_client_hello(&early.bytes))
@@ -127,9 +132,9 @@ impl Session {
     }
 
     /// The hole may hold the answers to all that waits.
-    fn lose_responses(&mut self) {
+    fn lose_responses(&mut self, at: Moment) {
         self.responses.lose();
-        self.holes.responses = true;
+        self.holes.responses.get_or_insert(at);
         for index in std::mem::take(&mut self.waiting) {
             if let Some(exchange) = self.exchanges.get_mut(index) {
                 exchange.error.get_or_insert_with(|| HIDDEN_HEAD.to_owned());
@@ -143,15 +148,16 @@ impl Session {
         if !self.holes.unpaired() {
             return;
         }
+        let requests = self.exchanges.iter().enumerate();
+        let mut requests: Vec<(Moment, usize)> =
+            requests.filter_map(|(place, exchange)| Some((exchange.request?, place))).collect();
+        requests.sort_unstable();
+        let alone = std::mem::take(&mut self.holes.alone);
         let mut merged = vec![false; self.exchanges.len()];
-        for (index, began) in std::mem::take(&mut self.holes.alone) {
-            if self.holes.requests {
-                break;
-            }
-            let asked = |exchange: &Exchange| exchange.request.filter(|request| *request < began);
-            let all = self.exchanges.iter().enumerate();
-            let last = all.filter_map(|(place, exchange)| Some((asked(exchange)?, place))).max();
-            let (Some((_, place)), Some(answer)) = (last, self.exchanges.get(index).cloned()) else { continue };
+        for (index, began) in alone.into_iter().filter(|_| !self.holes.requests) {
+            let before = requests.partition_point(|(request, _)| *request < began);
+            let last = before.checked_sub(1).and_then(|last| requests.get(last));
+            let (Some(&(_, place)), Some(answer)) = (last, self.exchanges.get(index).cloned()) else { continue };
             let Some(request) = self.exchanges.get_mut(place) else { continue };
             let by_go = request.user_agent.as_deref().is_some_and(|agent| agent.starts_with(GO));
             if request.response.is_some() || !by_go || matches!(request.method.as_str(), "HEAD" | "CONNECT") {
@@ -169,15 +175,18 @@ impl Session {
                 *merged = true;
             }
         }
-        let waiting: Vec<Option<Moment>> =
-            self.waiting.iter().filter_map(|index| self.exchanges.get(*index)).map(|waiting| waiting.request).collect();
-        let mut merged = merged.into_iter();
-        self.exchanges.retain(|_| !merged.next().unwrap_or(false));
-        let waits = |exchange: &&mut Exchange| exchange.request.is_some() && exchange.response.is_none();
-        for exchange in self.exchanges.iter_mut().filter(waits) {
-            if !waiting.contains(&exchange.request) {
+        let mut waits = vec![false; self.exchanges.len()];
+        for index in &self.waiting {
+            if let Some(waits) = waits.get_mut(*index) {
+                *waits = true;
+            }
+        }
+        for (exchange, waits) in self.exchanges.iter_mut().zip(waits) {
+            if !waits && exchange.request.is_some() && exchange.response.is_none() {
                 exchange.error.get_or_insert_with(|| HIDDEN_ANSWER.to_owned());
             }
         }
+        let mut merged = merged.into_iter();
+        self.exchanges.retain(|_| !merged.next().unwrap_or(false));
     }
 }
