@@ -5,10 +5,11 @@ mod layer;
 
 use std::net::SocketAddr;
 
-use self::layer::{Layer, Reader};
+use self::layer::{Layer, Place, Reader};
 use super::certificates::CertificatePool;
 use super::dns::Lookups;
 use crate::flow::{Body, Piece};
+use crate::observation::body::Bodies;
 use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
 use crate::protocol::http::{coding, h1};
 pub use crate::protocol::tls::KeyLog;
@@ -56,6 +57,8 @@ pub(crate) struct Sinks<'a, 'r> {
     pub(crate) lookups: &'a mut Lookups<'r>,
     /// Secrets that open TLS.
     pub(crate) keys: &'a KeyLog,
+    /// Who takes the bodies of answers.
+    pub(crate) bodies: Option<&'a Bodies>,
 }
 
 /// The protocols of one connection, outer ones first: each layer but the last one is TLS, and what comes out of it is the
@@ -167,7 +170,8 @@ impl Conversation {
         let direction = heading.direction;
         let alpn = self.alpn_beneath(depth);
         let Some(layer) = self.layers.get_mut(depth) else { return };
-        layer.try_protocols(heading.setting(), alpn.as_deref(), direction == Direction::ToServer, bytes);
+        let place = Place { setting: heading.setting(), alpn: alpn.as_deref(), bodies: sinks.bodies };
+        layer.try_protocols(place, direction == Direction::ToServer, bytes);
         let progress = match &mut layer.reader {
             Reader::Tls(session) => {
                 session.data(direction, at, bytes, sinks.keys, sinks.certificates);
@@ -278,10 +282,10 @@ impl Conversation {
         depth: usize,
         heading: &Heading,
         at: Moment,
-        (length, veil): (Option<u64>, Veil),
+        missing: (Option<u64>, Veil),
         sinks: &mut Sinks<'_, '_>,
     ) {
-        self.gap(depth, heading, at, length, veil);
+        self.gap(depth, heading, at, missing, sinks.bodies);
         let opened = match self.layers.get(depth).map(|layer| &layer.reader) {
             Some(Reader::Http1(session)) => session.opened_in_hole(),
             Some(Reader::Socks(session)) => session.opened_in_hole(),
@@ -293,11 +297,18 @@ impl Conversation {
     }
 
     /// So many bytes of a layer are missing; `None` where their number is not known.
-    fn gap(&mut self, depth: usize, heading: &Heading, at: Moment, length: Option<u64>, veil: Veil) {
+    fn gap(
+        &mut self,
+        depth: usize,
+        heading: &Heading,
+        at: Moment,
+        (length, veil): (Option<u64>, Veil),
+        bodies: Option<&Bodies>,
+    ) {
         let direction = heading.direction;
         let alpn = self.alpn_beneath(depth);
         let Some(layer) = self.layers.get_mut(depth) else { return };
-        layer.begins_with_hole(heading.setting(), alpn.as_deref());
+        layer.begins_with_hole(Place { setting: heading.setting(), alpn: alpn.as_deref(), bodies });
         match &mut layer.reader {
             Reader::Tls(session) => session.gap(direction, at, length.unwrap_or(BEYOND_RECORD), veil),
             Reader::Http1(session) => session.gap(direction, at, length.unwrap_or(u64::MAX)),
@@ -324,7 +335,7 @@ impl Conversation {
         };
         // What ends in a hole of the recording is not cut short by anybody.
         if holed {
-            self.gap(depth + 1, heading, at, None, Veil::Gap);
+            self.gap(depth + 1, heading, at, (None, Veil::Gap), None);
         }
         self.close(depth + 1, heading, at);
     }

@@ -1,5 +1,8 @@
 //! HTTP, as it is seen on the wire.
 
 pub(crate) mod coding;
+mod content;
 pub(crate) mod h1;
 pub(crate) mod h2;
+#[cfg(test)]
+mod testing;

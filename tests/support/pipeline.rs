@@ -54,16 +54,32 @@ impl Setting {
     /// An analyzer to push frames into.
     pub fn analyzer(&self) -> Analyzer<'_> {
         let options = Options { keep_all: true, judge_all: self.everything };
+        Analyzer::new(&self.reference, self.go.clone(), options).with_keys(self.secrets(&[], &[]))
+    }
+
+    /// The TLS secrets of the setting, those in recordings, and those in key logs beside them: `FILE.keylog`.
+    fn secrets(&self, files: &[PathBuf], inputs: &[source::Input]) -> KeyLog {
         let mut keys = KeyLog::default();
         keys.add(&self.keys);
-        Analyzer::new(&self.reference, self.go.clone(), options).with_keys(keys)
+        let mut secrets = source::Secrets::new(inputs);
+        while let Some(secret) = secrets.next() {
+            keys.add(secret.key_log);
+        }
+        for file in files {
+            let mut name = file.clone().into_os_string();
+            name.push(".keylog");
+            if let Ok(text) = std::fs::read(name) {
+                keys.add(&text);
+            }
+        }
+        keys
     }
 
     /// The facts of recordings.
     pub fn case(&self, files: &[PathBuf]) -> Result<Case, source::Error> {
         let inputs = source::Input::open_all(files)?;
         let mut reader = Reader::new(&inputs);
-        let mut analyzer = self.analyzer();
+        let mut analyzer = self.analyzer().with_keys(self.secrets(files, &inputs));
         while let Some(record) = reader.next() {
             analyzer.push(&record);
         }

@@ -1,5 +1,6 @@
 //! One layer of a connection: the protocol that is spoken on TCP, inside TLS, or inside a tunnel.
 
+use crate::observation::body::Bodies;
 use crate::protocol::http::{h1, h2};
 use crate::protocol::{dns, socks, tls};
 use crate::types::{Both, Direction};
@@ -22,6 +23,16 @@ pub(super) enum Reader {
     Dns(Box<Both<dns::TcpFraming>>),
     /// Nothing more is read.
     Over,
+}
+
+/// What a reader must be told of the place where it begins.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) setting: h1::Setting,
+    /// What the TLS beneath agreed on.
+    pub(super) alpn: Option<&'a str>,
+    /// Who takes the bodies of answers.
+    pub(super) bodies: Option<&'a Bodies>,
 }
 
 /// A protocol and where it runs.
@@ -47,14 +58,9 @@ impl Layer {
         Self { reader: Reader::Over, ..Self::default() }
     }
 
-    /// Finds out what is spoken where that is not known yet. `alpn` is what the TLS beneath agreed on.
-    pub(super) fn try_protocols(
-        &mut self,
-        mut setting: h1::Setting,
-        alpn: Option<&str>,
-        to_server: bool,
-        bytes: &[u8],
-    ) {
+    /// Finds out what is spoken where that is not known yet.
+    pub(super) fn try_protocols(&mut self, place: Place<'_>, to_server: bool, bytes: &[u8]) {
+        let Place { mut setting, alpn, bodies } = place;
         let fresh = match self.reader {
             Reader::Fresh => true,
             Reader::Unknown(_) => false,
@@ -69,11 +75,11 @@ impl Layer {
         } else if !fresh {
             return;
         } else if self.secure && (preface || alpn == Some("h2")) {
-            Reader::Http2(Box::new(h2::Session::new(setting)))
+            Reader::Http2(Box::new(h2::Session::new(setting).with_bodies(bodies)))
         } else if !self.secure && self.tunnel.is_none() && setting.server.port() == DNS {
             Reader::Dns(Box::default())
         } else if (to_server && h1::looks_like_request(bytes)) || (!to_server && h1::looks_like_response(bytes)) {
-            Reader::Http1(Box::new(h1::Session::new(setting)))
+            Reader::Http1(Box::new(h1::Session::new(setting).with_bodies(bodies)))
         } else if to_server && socks::looks_like_socks(bytes) {
             Reader::Socks(Box::new(socks::Session::new(setting.flow)))
         } else {
@@ -82,11 +88,12 @@ impl Layer {
     }
 
     /// Bytes are missing before anything was read. HTTP/2 is found again after them, other protocols are not.
-    pub(super) fn begins_with_hole(&mut self, mut setting: h1::Setting, alpn: Option<&str>) {
+    pub(super) fn begins_with_hole(&mut self, place: Place<'_>) {
+        let Place { mut setting, alpn, bodies } = place;
         setting.secure = self.secure;
         if self.secure && matches!(self.reader, Reader::Fresh) {
             self.reader = match alpn {
-                Some("h2") => Reader::Http2(Box::new(h2::Session::new(setting))),
+                Some("h2") => Reader::Http2(Box::new(h2::Session::new(setting).with_bodies(bodies))),
                 _ => Reader::Unknown(0),
             };
         }

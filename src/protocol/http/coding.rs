@@ -4,7 +4,7 @@ use std::io::Read;
 
 use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
-use super::h1::MAX_BODY_HEAD;
+use super::content::MAX_BODY_HEAD;
 use crate::observation::Exchange;
 
 /// Makes the body's first bytes those of the content, as far as they can be read. What is left coded is marked.

@@ -7,8 +7,6 @@ mod setting;
 
 use std::collections::VecDeque;
 
-use ring::digest;
-
 pub(super) use self::head::{MAX_VALUE, kept, url};
 pub(crate) use self::head::{looks_like_request, looks_like_response, parse_response_head};
 pub(crate) use self::setting::Setting;
@@ -16,11 +14,11 @@ pub(crate) use self::setting::Setting;
 use self::body::{Fed, Framing};
 use self::head::{MAX_HEAD, begins_request, begins_response, parse_request_head};
 use super::super::{Early, Progress, quote};
+use super::content::{Content, MAX_BODY_HEAD};
+use crate::observation::body::Bodies;
 use crate::observation::{Exchange, HttpProtocol};
 use crate::types::{Both, Direction, Moment};
 
-/// Bytes of a body that are kept.
-pub(super) const MAX_BODY_HEAD: usize = 2_048;
 /// Exchanges of one connection that are kept; reading stops after them.
 const MAX_EXCHANGES: usize = 16_384;
 
@@ -29,7 +27,6 @@ const MAX_EXCHANGES: usize = 16_384;
 /// Requests and answers are paired by order (RFC 9112 §9.3.2). An answer whose request was not recorded is an exchange
 /// without method and URL. After a hole the next head at the beginning of a piece is read again; where a hole leaves open
 /// which answer is which request's, neither is given to the other.
-#[derive(Debug)]
 pub(crate) struct Session {
     setting: Setting,
     exchanges: Vec<Exchange>,
@@ -37,10 +34,11 @@ pub(crate) struct Session {
     waiting: VecDeque<usize>,
     requests: Side,
     responses: Side,
-    /// The answer whose body is being read, with its digest so far.
+    /// The answer whose body is being read.
     current: Option<Current>,
     early: Option<Early>,
     holes: hole::Holes,
+    bodies: Option<Bodies>,
 }
 
 /// One direction of the connection.
@@ -70,14 +68,7 @@ enum State {
 
 struct Current {
     index: usize,
-    digest: Option<digest::Context>,
-    whole: bool,
-}
-
-impl std::fmt::Debug for Current {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Current({})", self.index)
-    }
+    content: Content,
 }
 
 impl Side {
@@ -150,7 +141,14 @@ impl Session {
             current: None,
             early: None,
             holes: hole::Holes::new(),
+            bodies: None,
         }
+    }
+
+    /// Hands the bodies of answers on.
+    pub(crate) fn with_bodies(mut self, bodies: Option<&Bodies>) -> Self {
+        self.bodies = bodies.cloned();
+        self
     }
 
     /// Takes the next bytes of one direction.
@@ -274,14 +272,11 @@ impl Session {
                 State::Lost | State::Stopped | State::Held => break,
                 State::Body(framing) => {
                     let (mut current, exchanges) = (self.current.as_mut(), &mut self.exchanges);
-                    let fed = framing.feed(rest, |content| {
+                    let fed = framing.feed(rest, |bytes| {
                         if let Some(current) = current.as_mut()
                             && let Some(exchange) = exchanges.get_mut(current.index)
                         {
-                            content_of(exchange, content);
-                            if let Some(digest) = &mut current.digest {
-                                digest.update(content);
-                            }
+                            current.content.take(exchange, bytes);
                         }
                     });
                     match fed {
@@ -358,8 +353,8 @@ impl Session {
                 exchange.completed = Some(at);
             }
             framing => {
-                let digest = self.setting.digest.then(|| digest::Context::new(&digest::SHA256));
-                self.current = Some(Current { index, digest, whole: true });
+                let content = Content::new(self.setting.digest, self.bodies.as_ref());
+                self.current = Some(Current { index, content });
                 match framing {
                     Some(framing) => self.responses.state = State::Body(framing),
                     None => self.finish_body(at, None),
@@ -418,14 +413,12 @@ impl Session {
     /// Ends the body being read; with an error, it is not complete.
     fn finish_body(&mut self, at: Moment, error: Option<&str>) {
         self.responses.state = State::Head;
-        let Some(current) = self.current.take() else { return };
+        let Some(mut current) = self.current.take() else { return };
         let Some(exchange) = self.exchanges.get_mut(current.index) else { return };
         exchange.error = error.map(str::to_owned);
-        exchange.complete = error.is_none() && current.whole;
+        exchange.complete = error.is_none() && current.content.is_whole();
         exchange.completed = error.is_none().then_some(at);
-        if exchange.complete {
-            exchange.body_sha256 = current.digest.and_then(|digest| digest.finish().as_ref().try_into().ok());
-        }
+        current.content.end(exchange);
     }
 
     /// The sender of that direction closed it (FIN). A reset is not told: it ends nothing properly.
@@ -465,16 +458,14 @@ impl Session {
 
     /// All exchanges, in the order in which they began.
     pub(crate) fn finish(mut self) -> Vec<Exchange> {
+        if let Some(mut current) = self.current.take()
+            && let Some(exchange) = self.exchanges.get_mut(current.index)
+        {
+            current.content.end(exchange);
+        }
         self.pair_across_holes();
         self.exchanges
     }
-}
-
-/// Adds a part of the body.
-pub(super) fn content_of(exchange: &mut Exchange, content: &[u8]) {
-    exchange.body_bytes = exchange.body_bytes.saturating_add(content.len() as u64);
-    let room = MAX_BODY_HEAD.saturating_sub(exchange.body_head.len());
-    exchange.body_head.extend(content.iter().take(room));
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ mod frame;
 mod hpack;
 mod huffman;
 
-use hashbrown::HashMap;
-use ring::digest;
+use std::collections::BTreeMap;
 
 use self::frame::{Event, Frames};
+use super::content::Content;
 use super::h1::{self, Setting};
+use crate::observation::body::Bodies;
 use crate::observation::{Exchange, HttpProtocol};
 use crate::protocol::text;
 use crate::types::{Both, Direction, Moment};
@@ -37,24 +38,32 @@ pub(crate) fn starts_preface(bytes: &[u8]) -> bool {
 pub(crate) struct Session {
     setting: Setting,
     exchanges: Vec<Exchange>,
-    streams: HashMap<u32, Stream>,
+    streams: BTreeMap<u32, Stream>,
     sides: Both<Side>,
     /// Frames of the client are missing: it may have given up a stream in them.
     client_missing: bool,
+    bodies: Option<Bodies>,
 }
 
 /// A stream that a request opened.
 struct Stream {
     index: usize,
-    digest: Option<digest::Context>,
-    /// Nothing of the answer's body is missing.
-    whole: bool,
+    /// The answer's body.
+    content: Content,
     /// It ended.
     over: bool,
     /// The client does not want the rest of it. The server may not know yet, and what it sends is read.
     cancelled: bool,
     /// Some field of its headers is unknown.
     unknown: bool,
+}
+
+impl Stream {
+    /// Nothing of it counts any more.
+    fn leave(&mut self, exchange: &mut Exchange) {
+        self.over = true;
+        self.content.end(exchange);
+    }
 }
 
 struct Side {
@@ -94,10 +103,17 @@ impl Session {
         Self {
             setting,
             exchanges: Vec::new(),
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             sides: Both { to_server: side(PREFACE), to_client: side(b"") },
             client_missing: false,
+            bodies: None,
         }
+    }
+
+    /// Hands the bodies of answers on.
+    pub(crate) fn with_bodies(mut self, bodies: Option<&Bodies>) -> Self {
+        self.bodies = bodies.cloned();
+        self
     }
 
     /// Takes the next bytes of one direction: after a hole, those of one record of TLS.
@@ -125,13 +141,15 @@ impl Session {
         }
         if let Some(id) = skipped {
             if let Some((stream, exchange)) = self.stream(id) {
-                stream.whole = false;
-                exchange.body_bytes = exchange.body_bytes.saturating_add(length);
+                stream.content.hole(exchange, Some(length));
             }
             return;
         }
         for stream in self.streams.values_mut().filter(|stream| !stream.over) {
-            stream.whole = false;
+            let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
+            // What comes of it after frames are found again has no place in it.
+            stream.content.hole(exchange, None);
+            stream.content.end(exchange);
         }
     }
 
@@ -141,32 +159,31 @@ impl Session {
             return;
         }
         let told = !self.client_missing;
-        let open = |stream: &&mut Stream| !stream.over && !stream.cancelled && stream.whole && told;
+        let open = |stream: &&mut Stream| !stream.over && !stream.cancelled && stream.content.is_whole() && told;
         for stream in self.streams.values_mut().filter(open) {
-            stream.over = true;
-            if let Some(exchange) = self.exchanges.get_mut(stream.index).filter(|exchange| exchange.error.is_none()) {
-                let error = if exchange.response.is_none() { "EOF" } else { "unexpected EOF" };
-                exchange.error = Some(error.to_owned());
-            }
+            let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
+            let error = if exchange.response.is_none() { "EOF" } else { "unexpected EOF" };
+            exchange.error.get_or_insert_with(|| error.to_owned());
+            stream.leave(exchange);
         }
         self.sides.to_client.frames.stop();
     }
 
     /// All exchanges, in the order in which they began.
     pub(crate) fn finish(mut self) -> Vec<Exchange> {
-        for stream in self.streams.values() {
-            let Some(exchange) = self.exchanges.get_mut(stream.index).filter(|exchange| exchange.error.is_none())
-            else {
-                continue;
-            };
-            let hidden = if !stream.whole && exchange.status.is_none() {
+        for stream in self.streams.values_mut() {
+            let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
+            if !stream.over {
+                stream.leave(exchange);
+            }
+            let hidden = if !stream.content.is_whole() && exchange.status.is_none() {
                 "the head of the answer"
             } else if stream.unknown {
                 "some of the header fields"
             } else {
                 continue;
             };
-            exchange.error = Some(format!("a hole in the recording hides {hidden}"));
+            exchange.error.get_or_insert_with(|| format!("a hole in the recording hides {hidden}"));
         }
         self.exchanges
     }
@@ -187,10 +204,7 @@ impl Session {
             }
             (Direction::ToClient, Event::Data { stream, content }) => {
                 if let Some((stream, exchange)) = self.stream(stream).filter(|(stream, _)| !stream.over) {
-                    h1::content_of(exchange, content);
-                    if let Some(digest) = &mut stream.digest {
-                        digest.update(content);
-                    }
+                    stream.content.take(exchange, content);
                 }
             }
             (Direction::ToClient, Event::DataEnd { stream }) => self.end(stream, at),
@@ -215,10 +229,9 @@ impl Session {
             if self.exchanges.len() >= MAX_EXCHANGES {
                 return None;
             }
-            let digest = self.setting.digest.then(|| digest::Context::new(&digest::SHA256));
+            let content = Content::new(self.setting.digest, self.bodies.as_ref());
             let index = self.exchanges.len();
-            self.streams
-                .insert(id, Stream { index, digest, whole: true, over: false, cancelled: false, unknown: false });
+            self.streams.insert(id, Stream { index, content, over: false, cancelled: false, unknown: false });
             self.exchanges.push(self.setting.exchange(HttpProtocol::Http2));
         }
         self.stream(id)
@@ -260,7 +273,8 @@ impl Session {
             let headers: Vec<_> = fields.all.iter().map(|(name, value)| httparse::Header { name, value }).collect();
             exchange.headers = h1::kept(&headers);
             if exchange.method == "HEAD" || matches!(status, Some(204 | 304)) {
-                stream.digest = None;
+                // What comes all the same is no body.
+                stream.content.end(exchange);
             }
         }
         if end {
@@ -271,19 +285,17 @@ impl Session {
     /// The answer ended properly: all that was promised should be there.
     fn end(&mut self, id: u32, at: Moment) {
         let Some((stream, exchange)) = self.stream(id).filter(|(stream, _)| !stream.over) else { return };
-        stream.over = true;
-        if !stream.whole || exchange.response.is_none() {
-            return;
+        if stream.content.is_whole() && exchange.response.is_some() {
+            let promised = exchange.header("content-length").and_then(|value| value.parse::<u64>().ok());
+            let has_body = exchange.method != "HEAD" && !matches!(exchange.status, Some(204 | 304));
+            if has_body && promised.is_some_and(|promised| promised > exchange.body_bytes) {
+                exchange.error = Some("unexpected EOF".to_owned());
+            } else {
+                exchange.complete = true;
+                exchange.completed = Some(at);
+            }
         }
-        let promised = exchange.header("content-length").and_then(|value| value.parse::<u64>().ok());
-        let has_body = exchange.method != "HEAD" && !matches!(exchange.status, Some(204 | 304));
-        if has_body && promised.is_some_and(|promised| promised > exchange.body_bytes) {
-            exchange.error = Some("unexpected EOF".to_owned());
-            return;
-        }
-        exchange.complete = true;
-        exchange.completed = Some(at);
-        exchange.body_sha256 = stream.digest.take().and_then(|digest| digest.finish().as_ref().try_into().ok());
+        stream.leave(exchange);
     }
 
     fn reset(&mut self, direction: Direction, id: u32, at: Moment, code: u32) {
@@ -292,17 +304,16 @@ impl Session {
             stream.cancelled = true; // its right, and no error
             return;
         }
-        stream.over = true;
-        if stream.cancelled {
-            return;
+        if !stream.cancelled {
+            exchange.error = match direction {
+                Direction::ToServer => Some(format!("stream error: {}; sent by client", error_name(code))),
+                Direction::ToClient => {
+                    exchange.response.get_or_insert(at);
+                    Some(format!("stream error: {}; received from server", error_name(code)))
+                }
+            };
         }
-        exchange.error = match direction {
-            Direction::ToServer => Some(format!("stream error: {}; sent by client", error_name(code))),
-            Direction::ToClient => {
-                exchange.response.get_or_insert(at);
-                Some(format!("stream error: {}; received from server", error_name(code)))
-            }
-        };
+        stream.leave(exchange);
     }
 
     /// The server ends the connection: streams beyond the last one were not served, and with an error none goes on.
@@ -311,9 +322,9 @@ impl Session {
             if stream.over || stream.cancelled || (*id <= last && code == NO_ERROR) {
                 continue;
             }
-            stream.over = true;
             if let Some(exchange) = self.exchanges.get_mut(stream.index) {
                 exchange.error = Some(format!("GOAWAY: {}; received from server", error_name(code)));
+                stream.leave(exchange);
             }
         }
     }

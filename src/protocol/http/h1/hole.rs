@@ -45,7 +45,8 @@ impl Holes {
 }
 
 impl Session {
-    /// Takes note of a hole of `length` bytes in one direction. Inside a body whose end is known it is skipped.
+    /// Takes note of a hole of `length` bytes in one direction; `u64::MAX` stands for a number that is not known. Inside a
+    /// body whose end is known it is skipped.
     pub(crate) fn gap(&mut self, direction: Direction, at: Moment, length: u64) {
         match direction {
             Direction::ToServer => match &mut self.requests.state {
@@ -66,11 +67,10 @@ impl Session {
                 State::Body(framing) => {
                     let skipped = framing.skip(length);
                     let done = framing.is_done();
-                    if let Some(current) = &mut self.current {
-                        current.whole = false;
-                        if let Some(exchange) = self.exchanges.get_mut(current.index).filter(|_| skipped) {
-                            exchange.body_bytes = exchange.body_bytes.saturating_add(length);
-                        }
+                    if let Some(current) = &mut self.current
+                        && let Some(exchange) = self.exchanges.get_mut(current.index)
+                    {
+                        current.content.hole(exchange, skipped.then_some(length));
                     }
                     if !skipped {
                         self.finish_body(at, Some("a hole in the recording hides the end of the body"));
