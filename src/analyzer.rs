@@ -128,7 +128,7 @@ impl<'r> Analyzer<'r> {
         self.health.not_kept += dns.not_kept;
         self.connections.sort_by_key(|connection| connection.flow);
         self.handshakes.sort_by_key(|handshake| handshake.flow);
-        self.exchanges.sort_by_key(|exchange| (exchange.request.or(exchange.response), exchange.flow));
+        let exchanges = in_order(self.exchanges, &mut self.handshakes);
         let mut case = Case {
             recording: self.recording,
             health: self.health,
@@ -136,7 +136,7 @@ impl<'r> Analyzer<'r> {
             resolvers: dns.resolvers,
             connections: self.connections,
             handshakes: self.handshakes,
-            exchanges: self.exchanges,
+            exchanges,
             icmp: self.icmp,
             certificates: self.certificates.into_certificates(),
             go: self.go,
@@ -237,15 +237,20 @@ impl<'r> Analyzer<'r> {
             for piece in &pieces {
                 flow.state.piece(&heading, piece, &mut sinks);
             }
+            if *flow.packets.of(direction) == 0 {
+                flow.state.unrecorded(&heading, last, &mut sinks);
+            }
         }
         // Inside TLS only who closes first cuts something short; a client that leaves does not want the rest.
         let (client, server) = (&flow.streams.to_server.fin, &flow.streams.to_client.fin);
         let (client, server) = (client.map(|(_, at)| at), server.map(|(_, at)| at));
-        if let Some(at) = server.filter(|at| client.is_none_or(|client| *at <= client)) {
-            flow.state.closed_inside(Direction::ToClient, at);
-        }
-        if let Some(at) = client {
-            flow.state.closed_inside(Direction::ToServer, at);
+        let server = server.filter(|at| client.is_none_or(|client| *at <= client));
+        for (direction, at) in [(Direction::ToClient, server), (Direction::ToServer, client)] {
+            let ip = IpMark { ttl: 0, id: 0, dont_fragment: false };
+            let heading = Heading { flow: id, client: flow.client, server: flow.server, direction, ip };
+            if let Some(at) = at {
+                flow.state.closed_inside(&heading, at);
+            }
         }
         for direction in [Direction::ToServer, Direction::ToClient] {
             if flow.streams.of(direction).fin.is_some() {
@@ -259,27 +264,29 @@ impl<'r> Analyzer<'r> {
             Direction::ToServer => veils.0,
             Direction::ToClient => veils.1,
         });
-        self.health.wrong_secrets += u64::from(heard.wrong_secrets);
-        let mut handshake = heard.handshake;
-        if let Some(handshake) = &mut handshake {
-            settle_outcome(handshake, &connection);
-        }
-        if !self.keeps(&mut connection, handshake.as_ref(), &heard.exchanges) {
+        self.health.wrong_secrets += heard.wrong_secrets;
+        let mut handshakes = heard.handshakes;
+        settle_outcome(&mut handshakes, &connection);
+        let mut handshakes: Vec<Handshake> = handshakes.into_iter().map(|heard| heard.handshake).collect();
+        if !self.keeps(&mut connection, &handshakes, &heard.exchanges) {
             self.health.not_kept += 1;
             return;
         }
+        for handshake in &mut handshakes {
+            handshake.tunnel = handshake.tunnel.map(|index| index + self.exchanges.len());
+        }
         self.connections.push(connection);
         self.exchanges.extend(heard.exchanges);
-        self.handshakes.extend(handshake);
+        self.handshakes.extend(handshakes);
     }
 
     /// Whether a connection stays in the case. Others' beyond a measure do not, and lose their packets first.
-    fn keeps(&mut self, connection: &mut Connection, handshake: Option<&Handshake>, exchanges: &[Exchange]) -> bool {
+    fn keeps(&mut self, connection: &mut Connection, handshakes: &[Handshake], exchanges: &[Exchange]) -> bool {
         let judged = |name: &str| self.scope.judges(self.reference, name);
-        let named = handshake.and_then(|handshake| handshake.server_name.seen()).is_some_and(|name| judged(name));
+        let named = handshakes.iter().filter_map(|handshake| handshake.server_name.seen()).any(|name| judged(name));
         let asked = exchanges.iter().filter_map(Exchange::host).any(judged);
         let clean =
-            connection.end == End::Closed && handshake.is_none_or(|handshake| handshake.outcome == Outcome::Completed);
+            connection.end == End::Closed && handshakes.iter().all(|handshake| handshake.outcome == Outcome::Completed);
         if named || asked {
             self.others += usize::from(clean);
         } else {
@@ -367,6 +374,22 @@ fn datagram(
     let (source, destination) =
         (SocketAddr::new(source, udp.source_port), SocketAddr::new(destination, udp.destination_port));
     lookups.message(at, mark, source, destination, DnsTransport::Udp, None, udp.payload, cut);
+}
+
+/// The exchanges in the order of their first frame. The handshakes that count in them go along.
+fn in_order(exchanges: Vec<Exchange>, handshakes: &mut [Handshake]) -> Vec<Exchange> {
+    let mut exchanges: Vec<(usize, Exchange)> = exchanges.into_iter().enumerate().collect();
+    exchanges.sort_by_key(|(_, exchange)| (exchange.request.or(exchange.response), exchange.flow));
+    let mut places = vec![0; exchanges.len()];
+    for (place, (index, _)) in exchanges.iter().enumerate() {
+        if let Some(new) = places.get_mut(*index) {
+            *new = place;
+        }
+    }
+    for handshake in handshakes {
+        handshake.tunnel = handshake.tunnel.and_then(|index| places.get(index).copied());
+    }
+    exchanges.into_iter().map(|(_, exchange)| exchange).collect()
 }
 
 /// Ties each connection through a proxy to the request that opened its tunnel.

@@ -73,7 +73,7 @@ pub struct Case {
     pub resolvers: Vec<ResolverFacts>,
     /// TCP connections, by [`FlowId`].
     pub connections: Vec<Connection>,
-    /// TLS handshakes, by [`FlowId`].
+    /// TLS handshakes, by [`FlowId`]; of one connection the outer ones first.
     pub handshakes: Vec<Handshake>,
     /// HTTP requests with their answers, CONNECT and SOCKS among them, in the order of their first frame.
     pub exchanges: Vec<Exchange>,
@@ -397,7 +397,7 @@ pub struct Connection {
     pub names: Vec<String>,
     /// Whether it is go's.
     pub relevance: Relevance,
-    /// The proxy request whose tunnel this is: index into [`Case::exchanges`].
+    /// The proxy request that turns it, or was to turn it, into a tunnel: index into [`Case::exchanges`].
     pub tunnel: Option<usize>,
 }
 
@@ -553,6 +553,11 @@ pub struct CertificateId(pub u32);
 pub struct Handshake {
     /// The connection it runs in.
     pub flow: FlowId,
+    /// In how many other TLS sessions it runs: 0 where the network sees it.
+    pub layer: u8,
+    /// The proxy request whose tunnel it runs in: index into [`Case::exchanges`]. Without one, its far end is the
+    /// connection's.
+    pub tunnel: Option<usize>,
     /// The name that the client asked for, lower-case.
     pub server_name: Sighting<String>,
     /// What the client offered.
@@ -719,8 +724,10 @@ pub struct Exchange {
     pub headers: Vec<(String, String)>,
     /// Bytes of the answer's body after transfer coding.
     pub body_bytes: u64,
-    /// The body's first bytes.
+    /// The body's first bytes, its content coding undone where that can be.
     pub body_head: Vec<u8>,
+    /// They are still in the coding that the header `content-encoding` names.
+    pub body_is_coded: bool,
     /// SHA-256 of the whole body.
     pub body_sha256: Option<[u8; 32]>,
     /// The answer was seen to its end.
@@ -790,7 +797,7 @@ impl Case {
         self.connections.get(index)
     }
 
-    /// The TLS handshakes inside that connection.
+    /// The TLS handshakes inside that connection, outer ones first.
     pub fn handshakes_in(&self, flow: FlowId) -> impl Iterator<Item = &Handshake> {
         let from = self.handshakes.partition_point(|handshake| handshake.flow < flow);
         self.handshakes.iter().skip(from).take_while(move |handshake| handshake.flow == flow)

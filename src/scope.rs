@@ -72,6 +72,7 @@ impl Scope {
         for connection in &mut case.connections {
             name(connection, &tied, &by_client);
         }
+        let mut named = BTreeSet::new();
         for handshake in &case.handshakes {
             let Ok(index) = case.connections.binary_search_by_key(&handshake.flow, |connection| connection.flow) else {
                 continue;
@@ -79,12 +80,17 @@ impl Scope {
             let Some(connection) = case.connections.get_mut(index) else { continue };
             if let Some(server_name) = handshake.server_name.seen() {
                 // Inside a tunnel the connection itself leads to the proxy; its name stays the proxy's.
-                if connection.tunnel.is_none() {
+                if handshake.tunnel.is_none() {
                     connection.names.retain(|name| name != server_name);
                     connection.names.insert(0, server_name.clone());
                 }
-                connection.relevance =
-                    if self.judges(reference, server_name) { Relevance::Go } else { Relevance::Other };
+                // A name overrides what the address seemed to be. Of several, to a proxy and through it, one is enough.
+                let first = named.insert(handshake.flow);
+                if self.judges(reference, server_name) {
+                    connection.relevance = Relevance::Go;
+                } else if first {
+                    connection.relevance = Relevance::Other;
+                }
             }
             let go_shaped = handshake.hello.as_ref().is_some_and(|hello| hello.go.is_some());
             if connection.relevance == Relevance::Other && go_shaped {

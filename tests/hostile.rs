@@ -196,6 +196,25 @@ fn a_flood_of_openings_stays_within_bounds() {
     assert_eq!(case.health.not_kept, u64::from(flood) - case.connections.len() as u64);
 }
 
+/// Tunnels in tunnels, thousands of them in two packets.
+#[test]
+fn tunnels_inside_of_tunnels_end() {
+    const ACK: u8 = 16;
+    let (client, server) = (([10, 0, 0, 2], 40_000), ([203, 0, 113, 8], 3_128));
+    let requests = b"CONNECT a.test:443 HTTP/1.1\r\n\r\n".repeat(1_900);
+    let answers = b"HTTP/1.1 200 OK\r\n\r\n".repeat(1_900);
+    let frames = [
+        wire::tcp(client, server, wire::SYN, 99, 0, b""),
+        wire::tcp(server, client, wire::SYN | ACK, 499, 100, b""),
+        wire::tcp(client, server, ACK, 100, 500, &requests),
+        wire::tcp(server, client, ACK, 500, 100 + requests.len() as u32, &answers),
+    ];
+    let setting = Setting::bare();
+    let case = setting.case_of_frames(&frames);
+    assert!((4..10).contains(&case.exchanges.len()), "{}", case.exchanges.len());
+    assert_eq!(pipeline::breaks(&pipeline::schema(), &setting.report(&case)), None);
+}
+
 #[test]
 fn names_that_point_at_themselves_end() {
     let head = |counts: [u16; 4]| {

@@ -157,6 +157,10 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
             .sack
             .is_some_and(|(left, _)| left.wrapping_sub(first.seq) > 0 && left.wrapping_sub(first.seq) < hello.bytes)
     });
+    // What is lost inside TLS to a proxy is lost whatever it is: the hello has no part in it.
+    if handshake.layer > 0 && acknowledged < end {
+        return Fate::Unseen;
+    }
     if acknowledged <= begin {
         if let Some(sack) = sack_of_hello {
             return Fate::HelloTooBig { segments, sack: *sack };
@@ -176,11 +180,11 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
         .towards(Direction::ToClient)
         .any(|segment| segment.length > 0 && segment.kind == SegmentKind::OutOfOrder);
     let hole = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
-    if tail && hole {
+    if tail && hole && handshake.layer == 0 {
         let small = connection.segments.towards(Direction::ToClient).filter(|segment| !segment.flags.rst());
         return Fate::FlightTooBig { small: small.copied().collect() };
     }
-    if handshake.server_hello.is_none() && connection.bytes.to_client == 0 {
+    if handshake.outcome == Outcome::Unanswered {
         return Fate::Silent { hello: hello.at, acknowledged };
     }
     if hole || matches!(handshake.certificates, Sighting::Hidden(Veil::EndOfCapture)) {

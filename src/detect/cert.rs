@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::Detector;
-use super::subject::{host_of, is_incidental, judged_handshakes, subject};
+use super::subject::{handshake_subject, host_of, is_incidental, is_with_proxy, judged_handshakes};
 use crate::certificate::{Certificate, Judgement, Known, KnownIntermediates, judge};
 use crate::finding::{Assessment, Code, Evidence, Subject};
 use crate::go::GoErrorKind;
@@ -45,13 +45,14 @@ struct Shown<'c> {
     at: Moment,
     judgement: Judgement,
     handshakes: Vec<(&'c Handshake, &'c Connection)>,
+    subject: Subject,
+    /// It is the chain of a proxy that is spoken to over TLS.
+    of_proxy: bool,
 }
 
 impl Shown<'_> {
     fn subject(&self) -> Subject {
-        self.handshakes
-            .first()
-            .map_or_else(Subject::default, |(_, connection)| tls_subject(self.host.clone(), connection))
+        self.subject.clone()
     }
 
     /// The client went on with it.
@@ -64,7 +65,7 @@ impl Shown<'_> {
     }
 
     fn in_tunnel(&self) -> bool {
-        self.handshakes.iter().any(|(_, connection)| connection.tunnel.is_some())
+        self.handshakes.iter().any(|(handshake, _)| handshake.tunnel.is_some())
     }
 
     fn leaf(&self) -> Option<&Certificate> {
@@ -83,15 +84,6 @@ impl Shown<'_> {
             }
         }
         evidence
-    }
-}
-
-/// The subject of a finding about TLS: inside a tunnel the far end is the name, not the proxy.
-fn tls_subject(host: Option<String>, connection: &Connection) -> Subject {
-    if connection.tunnel.is_some() {
-        Subject { host, address: None, port: Some(443), module: None }
-    } else {
-        subject(host, connection)
     }
 }
 
@@ -143,7 +135,9 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         let entry = shown.entry((host.clone(), connection.server, ids.clone())).or_insert_with(|| {
             let chain: Vec<&Certificate> = ids.iter().filter_map(|id| case.certificate(*id)).collect();
             let judgement = judge(&chain, host.as_deref(), at.time, reference.roots(), &everywhere);
-            Shown { host, chain, at, judgement, handshakes: Vec::new() }
+            let subject = handshake_subject(case, handshake, connection);
+            let of_proxy = is_with_proxy(case, handshake, connection);
+            Shown { host, chain, at, judgement, handshakes: Vec::new(), subject, of_proxy }
         });
         entry.handshakes.push((handshake, connection));
     }

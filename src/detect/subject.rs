@@ -19,15 +19,26 @@ pub(super) fn judged_connections(case: &Case) -> impl Iterator<Item = &Connectio
     case.connections.iter().filter(|connection| connection.relevance > Relevance::Other)
 }
 
-/// The host that a TLS handshake is for: its server name, the tunnel's target, else the best name of the address.
+/// The host that a TLS handshake is for: its server name, else the target of its tunnel, else the best name of the address.
 pub(super) fn host_of(case: &Case, handshake: &Handshake, connection: &Connection) -> Option<String> {
-    handshake.server_name.seen().cloned().or_else(|| tunnel_target(case, connection)).or_else(|| best_name(connection))
+    handshake.server_name.seen().cloned().or_else(|| match handshake.tunnel {
+        Some(index) => case.exchanges.get(index)?.host().map(str::to_ascii_lowercase),
+        None => best_name(connection),
+    })
 }
 
-/// The host that a tunnel leads to.
-pub(super) fn tunnel_target(case: &Case, connection: &Connection) -> Option<String> {
-    let exchange = case.exchanges.get(connection.tunnel?)?;
-    exchange.host().map(str::to_ascii_lowercase)
+/// The subject of a finding about a handshake. Inside a tunnel the far end is the name, not the proxy.
+pub(super) fn handshake_subject(case: &Case, handshake: &Handshake, connection: &Connection) -> Subject {
+    let host = host_of(case, handshake, connection);
+    let Some(index) = handshake.tunnel else { return subject(host, connection) };
+    let target = case.exchanges.get(index).and_then(|exchange| exchange.url.rsplit_once(':'));
+    let port = target.and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
+    Subject { host, address: None, port: Some(port), module: None }
+}
+
+/// Whether the handshake is with a proxy itself, whose tunnel then carries another.
+pub(super) fn is_with_proxy(case: &Case, handshake: &Handshake, connection: &Connection) -> bool {
+    handshake.tunnel.is_none() && is_proxy(case, connection)
 }
 
 /// The best name known for a connection's address.

@@ -240,16 +240,15 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
 
 /// Whether a TLS handshake of this connection failed at its hello, which is judged there.
 fn judged_by_tls(case: &Case, connection: &Connection) -> bool {
-    case.handshakes_in(connection.flow)
-        .any(|handshake| handshake.hello.is_some() && matches!(handshake.outcome, Outcome::Reset | Outcome::Alert))
-        || case
-            .handshakes_in(connection.flow)
-            .any(|handshake| handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
+    case.handshakes_in(connection.flow).filter(|handshake| handshake.layer == 0).any(|handshake| {
+        let at_hello = handshake.hello.is_some() && matches!(handshake.outcome, Outcome::Reset | Outcome::Alert);
+        at_hello || (handshake.server_hello.is_none() && handshake.outcome != Outcome::Completed)
+    })
 }
 
 /// Whether a segment came between a hello and the end of its handshake: the TLS detectors tell of it.
 fn in_handshake(case: &Case, connection: &Connection, segment: &Segment) -> bool {
-    case.handshakes_in(connection.flow).any(|handshake| {
+    case.handshakes_in(connection.flow).filter(|handshake| handshake.layer == 0).any(|handshake| {
         let done = handshake.client_records.first().map(|(at, _)| *at).or(handshake.certificates_at);
         let begun = handshake.hello.as_ref().is_some_and(|hello| segment.at > hello.started);
         begun && done.is_some_and(|done| segment.at < done)
@@ -371,7 +370,8 @@ fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
         .iter()
         .filter(|connection| matches!(connection.opening, Opening::Established { .. }))
         .filter(|connection| {
-            case.handshakes_in(connection.flow).all(|handshake| handshake.outcome == Outcome::Completed)
+            case.handshakes_in(connection.flow)
+                .all(|handshake| handshake.layer > 0 || handshake.outcome == Outcome::Completed)
         })
         .filter_map(|connection| Some((*connection, stall(connection, end)?)))
         .collect();

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use super::Detector;
 use super::attempt::{Fate, fate, segment_at, unanswered};
-use super::subject::{host_of, is_incidental, is_proxy, judged_handshakes, subject};
+use super::subject::{handshake_subject, host_of, is_incidental, is_proxy, judged_handshakes};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Connection, Handshake, Marks, Opening, Veil};
 use crate::reference::Reference;
@@ -54,6 +54,16 @@ impl Attempt<'_> {
     /// The server said something to the hello.
     fn passed(&self) -> bool {
         self.handshake.server_hello.is_some()
+    }
+
+    /// The far end is behind a proxy.
+    const fn in_tunnel(&self) -> bool {
+        self.handshake.tunnel.is_some()
+    }
+
+    /// The network sees the hello: it does not run in another TLS session.
+    const fn is_visible(&self) -> bool {
+        self.handshake.layer == 0
     }
 
     fn bytes(&self) -> u32 {
@@ -99,17 +109,23 @@ impl<'a, 'c> Controls<'a, 'c> {
         let server = group.first().map(|attempt| attempt.connection.server);
         let failing = group.iter().filter(|attempt| !attempt.passed());
         let size = failing.map(|attempt| attempt.bytes()).min().unwrap_or(0);
+        // What happens to the hello to a proxy says nothing of those inside its tunnels, nor the reverse.
+        let place = |attempt: &Attempt<'_>| (attempt.handshake.layer, attempt.in_tunnel());
+        let here = group.first().map(|attempt| place(attempt));
         let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && attempt.passed();
         Self {
             other_name: all.iter().find(|attempt| {
-                attempt.passed() && attempt.host.as_deref() != host && Some(attempt.connection.server) == server
+                attempt.passed()
+                    && attempt.host.as_deref() != host
+                    && Some(attempt.connection.server) == server
+                    && Some(place(attempt)) == here
             }),
             smaller: all.iter().filter(same_host).find(|attempt| attempt.bytes() + SMALLER < size),
             large: all.iter().find(|attempt| {
                 attempt.passed()
                     && attempt.host.as_deref() != host
                     && attempt.bytes() + SMALLER >= size
-                    && attempt.connection.tunnel.is_none()
+                    && !attempt.in_tunnel()
             }),
             same: all
                 .iter()
@@ -145,7 +161,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
                 finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));
                 assessment.found.push(finding);
             }
-            None => assessment.not_assessed.extend(blind(group)),
+            None => assessment.not_assessed.extend(blind(case, group)),
         }
     }
     for finding in residual::assess(case, &groups, &all) {
@@ -157,7 +173,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
 }
 
 /// Go's hello was seen and nothing of what followed.
-fn blind(group: &[&Attempt<'_>]) -> Option<NotAssessed> {
+fn blind(case: &Case, group: &[&Attempt<'_>]) -> Option<NotAssessed> {
     let attempt = group.iter().find(|attempt| matches!(attempt.fate, Fate::Unseen))?;
     if group.iter().any(|attempt| attempt.passed()) {
         return None;
@@ -166,7 +182,7 @@ fn blind(group: &[&Attempt<'_>]) -> Option<NotAssessed> {
         attempt.connection.packets.to_client == 0 && !matches!(attempt.connection.opening, Opening::Unanswered { .. });
     Some(NotAssessed {
         code: Code::TlsHandshakeTimeout,
-        subject: group_subject(group),
+        subject: group_subject(case, group),
         veil: if one_way { Veil::Gap } else { Veil::EndOfCapture },
         hint: if one_way {
             "record both directions".to_owned()
@@ -176,16 +192,10 @@ fn blind(group: &[&Attempt<'_>]) -> Option<NotAssessed> {
     })
 }
 
-fn group_subject(group: &[&Attempt<'_>]) -> Subject {
-    group.first().map_or_else(Subject::default, |attempt| {
-        let mut subject = subject(attempt.host.clone(), attempt.connection);
-        if attempt.connection.tunnel.is_some() {
-            // Inside a tunnel the far end is the name's port, not the proxy's.
-            subject.address = None;
-            subject.port = Some(443);
-        }
-        subject
-    })
+fn group_subject(case: &Case, group: &[&Attempt<'_>]) -> Subject {
+    group
+        .first()
+        .map_or_else(Subject::default, |attempt| handshake_subject(case, attempt.handshake, attempt.connection))
 }
 
 /// The strongest marks among several packets.

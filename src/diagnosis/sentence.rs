@@ -135,6 +135,9 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
             format!("go rejects the certificate of {at}, and encryption hides the certificate itself")
         }
         C::ProxyConnectDenied => format!("{proxy} denies connections to {at}{status}"),
+        C::ProxyAuthRequired if detail(cause, "proxy") == cause.subject.host => {
+            format!("{proxy} wants a user name and password{status}")
+        }
         C::ProxyAuthRequired => format!("{proxy} wants a user name and password before it connects to {at}{status}"),
         C::ProxyUpstreamError => format!("{proxy} cannot reach {at}{status}"),
         C::ProxyUnreachable => format!("The proxy {at} cannot be reached"),

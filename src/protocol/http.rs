@@ -1,5 +1,6 @@
 //! HTTP, as it is seen on the wire.
 
+pub(crate) mod coding;
 mod content;
 pub(crate) mod h1;
 pub(crate) mod h2;

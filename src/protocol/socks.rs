@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{Early, Progress, quote, text};
+use super::{Early, Progress, quote, text, tls};
 use crate::observation::{Exchange, HttpProtocol};
 use crate::types::{Both, Direction, FlowId, Moment};
 
@@ -28,6 +28,8 @@ pub(crate) struct Session {
     buffers: Both<Buffer>,
     /// It turned out to be another protocol before there was an exchange.
     foreign: bool,
+    /// A hole hides how it went on.
+    holed: Option<Moment>,
 }
 
 /// What was recorded of one direction and not read yet.
@@ -86,11 +88,16 @@ impl Session {
     /// A session at the beginning of a connection.
     pub(crate) fn new(flow: FlowId) -> Self {
         let buffers = Both { to_server: Buffer::default(), to_client: Buffer::default() };
-        Self { phase: Phase::Greeting, exchange: None, flow, buffers, foreign: false }
+        Self { phase: Phase::Greeting, exchange: None, flow, buffers, foreign: false, holed: None }
     }
 
     /// Takes the next bytes of one direction.
     pub(crate) fn data(&mut self, direction: Direction, at: Moment, bytes: &[u8]) -> Progress {
+        // The client goes on with TLS: whatever the hole hides, the proxy has opened the tunnel.
+        let hello = direction == Direction::ToServer && tls::starts_client_hello(bytes);
+        if self.opened_in_hole() || (self.holed.is_some() && hello && self.buffers.to_server.bytes.is_empty()) {
+            self.phase = Phase::Tunnel;
+        }
         match self.phase {
             Phase::Tunnel => return Progress::Tunnel { consumed: 0 },
             Phase::Stopped if self.foreign => return Progress::Foreign,
@@ -103,21 +110,7 @@ impl Session {
         }
         buffer.began.get_or_insert(at);
         buffer.bytes.extend_from_slice(bytes);
-        while let Some(speaker) = self.phase.speaker() {
-            match self.step(speaker, at) {
-                Step::More => break,
-                Step::Next(used, phase) => {
-                    let buffer = self.buffers.of_mut(speaker);
-                    buffer.bytes.drain(..used.min(buffer.bytes.len()));
-                    buffer.began = Some(at);
-                    self.phase = phase;
-                }
-                Step::Foreign => {
-                    self.phase = Phase::Stopped;
-                    self.foreign = self.exchange.is_none();
-                }
-            }
-        }
+        self.advance(at);
         match self.phase {
             Phase::Tunnel => {
                 // What is left of this piece is the caller's; what came in pieces before it waits in `take_early`.
@@ -140,6 +133,34 @@ impl Session {
                 Progress::Continues
             }
         }
+    }
+
+    /// Reads what there is.
+    fn advance(&mut self, at: Moment) {
+        while let Some(speaker) = self.phase.speaker() {
+            if self.holed.is_some() && self.phase == Phase::Verdict && !self.buffers.to_server.bytes.is_empty() {
+                self.phase = Phase::Request; // the hole holds the verdict, too
+                continue;
+            }
+            match self.step(speaker, at) {
+                Step::More => break,
+                Step::Next(used, phase) => {
+                    let buffer = self.buffers.of_mut(speaker);
+                    buffer.bytes.drain(..used.min(buffer.bytes.len()));
+                    buffer.began = Some(at);
+                    self.phase = phase;
+                }
+                Step::Foreign => {
+                    self.phase = Phase::Stopped;
+                    self.foreign = self.exchange.is_none();
+                }
+            }
+        }
+    }
+
+    /// A hole hides what the proxy said last, and the client has gone on with TLS.
+    pub(crate) fn opened_in_hole(&self) -> bool {
+        self.holed.is_some() && self.phase != Phase::Tunnel && tls::starts_client_hello(&self.buffers.to_server.bytes)
     }
 
     fn step(&mut self, speaker: Direction, at: Moment) -> Step {
@@ -168,7 +189,7 @@ impl Session {
                 0xff => self.refuse(2, at, "no acceptable authentication method"),
                 _ => self.refuse(2, at, "an authentication method that cannot be followed"),
             },
-            (Phase::Credentials, 1) => {
+            (phase, 1) if phase == Phase::Credentials || (phase == Phase::Request && self.holed.is_some()) => {
                 let user = usize::from(*bytes.get(1)?);
                 let password = usize::from(*bytes.get(2 + user)?);
                 bytes.get(..3 + user + password)?;
@@ -202,6 +223,8 @@ impl Session {
                 Step::Next(8, self.reply(code, reply4_words(code), code == 90, at))
             }
             (Phase::Greeting, _) => Step::Foreign,
+            // After a hole, what does not fit is the middle of something.
+            _ if self.holed.is_some() => Step::Foreign,
             (phase, _) => {
                 let who = if phase.speaker() == Some(Direction::ToClient) { "answer" } else { "request" };
                 let protocol = if super::http::h1::looks_like_response(bytes) { " (HTTP)" } else { "" };
@@ -239,6 +262,7 @@ impl Session {
             headers: Vec::new(),
             body_bytes: 0,
             body_head: Vec::new(),
+            body_is_coded: false,
             body_sha256: None,
             complete: false,
             error: None,
@@ -301,15 +325,22 @@ impl Session {
     }
 
     /// Takes note of a hole in one direction: the messages are too short to go on after one.
-    pub(crate) fn gap(&mut self, direction: Direction, _at: Moment, _length: u64) {
+    pub(crate) fn gap(&mut self, direction: Direction, at: Moment, _length: u64) {
         match self.phase.speaker() {
             None => {}
             Some(speaker) if speaker == direction => {
-                self.phase = Phase::Stopped;
+                self.holed.get_or_insert(at);
+                *self.buffers.of_mut(direction) = Buffer::default();
                 if let Some(exchange) = &mut self.exchange {
                     exchange.error = Some("a hole in the recording hides the SOCKS messages".to_owned());
                 }
+                // What the client says next is told by its beginning.
+                self.phase = match self.phase {
+                    Phase::Method | Phase::Verdict => Phase::Request,
+                    _ => Phase::Stopped,
+                };
                 self.foreign = self.exchange.is_none();
+                self.advance(at);
             }
             Some(_) => self.buffers.of_mut(direction).hole = true,
         }
@@ -317,7 +348,7 @@ impl Session {
 
     /// The sender of that direction closed it.
     pub(crate) fn closed(&mut self, direction: Direction, _at: Moment) {
-        if direction == Direction::ToClient && self.phase.speaker().is_some() {
+        if direction == Direction::ToClient && self.phase.speaker().is_some() && self.holed.is_none() {
             self.phase = Phase::Stopped;
             if let Some(exchange) = &mut self.exchange {
                 exchange.error = Some("EOF".to_owned());
@@ -332,7 +363,11 @@ impl Session {
             let at = began.filter(|_| hole || !bytes.is_empty())?;
             Some(Early { at, bytes, hole })
         };
-        Both { to_server: take(Direction::ToServer), to_client: take(Direction::ToClient) }
+        let early = Both { to_server: take(Direction::ToServer), to_client: take(Direction::ToClient) };
+        // The hole may reach into the tunnel.
+        let unseen = self.exchange.as_ref().is_some_and(|exchange| exchange.status.is_none());
+        let holed = self.holed.filter(|_| unseen).map(|at| Early { at, bytes: Vec::new(), hole: true });
+        Both { to_client: holed.or(early.to_client), ..early }
     }
 
     /// The exchange, if there was one.

@@ -230,6 +230,8 @@ fn connection(flow: u32, end: End, tunnel: Option<usize>) -> Connection {
 fn handshake() -> Handshake {
     Handshake {
         flow: FlowId(3),
+        layer: 0,
+        tunnel: None,
         server_name: Sighting::Seen("proxy.golang.org".to_owned()),
         hello: Some(ClientHello {
             at: at(41, 1_203),
@@ -298,6 +300,7 @@ pub(crate) fn case() -> Case {
             headers: vec![("content-type".to_owned(), "text/html".to_owned())],
             body_bytes: 120,
             body_head: Vec::new(),
+            body_is_coded: false,
             body_sha256: Some([0x5a; 32]),
             complete: true,
             error: None,

@@ -119,6 +119,12 @@ class Lab:
                 "listen": [f"[{a}]:{site['port']}" if ":" in a else f"{a}:{site['port']}" for a in used],
             })
         config = {"root_file": str(self.folder / "root.pem"), "sumdb_key_file": str(self.folder / "sumdb.key"), "sites": listen}
+        proxy = self.case.get("proxy")
+        if proxy and proxy.get("software") == "lab":
+            user, _, password = proxy.get("auth", "").partition(" ")
+            config["proxy"] = {"listen": f"{world.PROXY_ADDRESS}:{world.PROXY_PORT}", "scheme": proxy["scheme"],
+                               "names": ["proxy.corp.example"], "chain": proxy.get("chain", "complete"),
+                               "user": user, "password": password, "deny": proxy.get("deny", [])}
         if self.case.get("keys"):
             config["keys_file"] = str(self.folder / "keys.log")
         self.start("net", [WORK / "server"], "ready", first_line=json.dumps(config), more_input=False)
@@ -126,9 +132,9 @@ class Lab:
             self.unbound()
         elif self.case.get("resolver") != "none":
             self.dnsmasq()
-        if "proxy" in self.case:
-            software = self.squid if self.case["proxy"].get("software") == "squid" else self.tinyproxy
-            software(self.case["proxy"])
+        if proxy and proxy.get("software") != "lab":
+            software = self.squid if proxy.get("software") == "squid" else self.tinyproxy
+            software(proxy)
 
     def dnsmasq(self):
         command = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",

@@ -22,12 +22,14 @@ pub struct Setting {
     pub go: GoRun,
     /// Keep and judge all traffic, not only go's.
     pub everything: bool,
+    /// The text of a key log.
+    pub keys: Vec<u8>,
 }
 
 impl Setting {
     /// Nothing but the rules.
     pub fn bare() -> Self {
-        Self { reference: Reference::builtin().unwrap(), go: GoRun::default(), everything: true }
+        Self { reference: Reference::builtin().unwrap(), go: GoRun::default(), everything: true, keys: Vec::new() }
     }
 
     /// What lies beside one of our own recordings.
@@ -45,20 +47,39 @@ impl Setting {
         let version = env.as_ref().and_then(GoEnv::go_version);
         let exit = text("go.exit").and_then(|text| text.lines().next().and_then(|line| line.trim().parse().ok()));
         let go = GoRun { log: text("go.stderr").map(|text| GoLog::parse(&text)), env, exit, version };
-        Self { reference, go, everything: false }
+        let keys = std::fs::read(folder.join("keys.log")).unwrap_or_default();
+        Self { reference, go, everything: false, keys }
     }
 
     /// An analyzer to push frames into.
     pub fn analyzer(&self) -> Analyzer<'_> {
         let options = Options { keep_all: true, judge_all: self.everything };
-        Analyzer::new(&self.reference, self.go.clone(), options)
+        Analyzer::new(&self.reference, self.go.clone(), options).with_keys(self.secrets(&[], &[]))
+    }
+
+    /// The TLS secrets of the setting, those in recordings, and those in key logs beside them: `FILE.keylog`.
+    fn secrets(&self, files: &[PathBuf], inputs: &[source::Input]) -> KeyLog {
+        let mut keys = KeyLog::default();
+        keys.add(&self.keys);
+        let mut secrets = source::Secrets::new(inputs);
+        while let Some(secret) = secrets.next() {
+            keys.add(secret.key_log);
+        }
+        for file in files {
+            let mut name = file.clone().into_os_string();
+            name.push(".keylog");
+            if let Ok(text) = std::fs::read(name) {
+                keys.add(&text);
+            }
+        }
+        keys
     }
 
     /// The facts of recordings.
     pub fn case(&self, files: &[PathBuf]) -> Result<Case, source::Error> {
         let inputs = source::Input::open_all(files)?;
         let mut reader = Reader::new(&inputs);
-        let mut analyzer = self.analyzer().with_keys(secrets(files, &inputs));
+        let mut analyzer = self.analyzer().with_keys(self.secrets(files, &inputs));
         while let Some(record) = reader.next() {
             analyzer.push(&record);
         }
@@ -110,23 +131,6 @@ impl Setting {
         let report = Report::new(&diagnosis, &case.recording, &context, Some(observations));
         serde_json::from_str(&report.json().unwrap()).unwrap()
     }
-}
-
-/// The TLS secrets in recordings, and those in key logs beside them: `FILE.keylog`.
-fn secrets(files: &[PathBuf], inputs: &[source::Input]) -> KeyLog {
-    let mut keys = KeyLog::default();
-    let mut secrets = source::Secrets::new(inputs);
-    while let Some(secret) = secrets.next() {
-        keys.add(secret.key_log);
-    }
-    for file in files {
-        let mut name = file.clone().into_os_string();
-        name.push(".keylog");
-        if let Ok(text) = std::fs::read(name) {
-            keys.add(&text);
-        }
-    }
-    keys
 }
 
 /// A frame with bytes of its own.

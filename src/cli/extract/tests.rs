@@ -22,6 +22,7 @@ fn exchange(url: &str) -> Exchange {
         reason: String::new(),
         headers: vec![("content-encoding".to_owned(), "gzip".to_owned())],
         body_bytes: 0,
+        body_is_coded: false,
         body_head: Vec::new(),
         body_sha256: None,
         complete: false,

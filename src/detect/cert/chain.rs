@@ -67,7 +67,8 @@ fn private_end(shown: &Shown<'_>) -> Option<String> {
 
 /// An authority of its own in place of the public one: by a product's name, or by signing for several operators at once.
 fn interception(reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
-    let end = private_end(shown)?;
+    // A proxy that is asked by its own name shows its own certificate, whoever sold it.
+    let end = private_end(shown).filter(|_| !shown.of_proxy)?;
     let host = called(&shown.subject());
     // A vendor's own servers bear its name as subjects, and public authorities were named like products.
     let issuers =
@@ -328,7 +329,8 @@ fn missing_intermediate(
 }
 
 fn unknown_authority(shown: &Shown<'_>, host: &str, authority: &str) -> Option<Finding> {
-    let private = shown.handshakes.iter().all(|(_, connection)| is_private_address(connection.server.ip()));
+    let private =
+        !shown.in_tunnel() && shown.handshakes.iter().all(|(_, connection)| is_private_address(connection.server.ip()));
     let summary = format!("{host} shows a certificate of \"{authority}\", which no public root vouches for.");
     let fault = Fault::Client;
     let confidence = if private || shown.rejected() { Confidence::Strong } else { Confidence::Moderate };

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::words::{self, Meaning};
-use super::{gave_up_otherwise, may_be_over_certificate, tls_subject};
-use crate::detect::subject::{called, host_of, is_incidental, judged_handshakes};
+use super::{gave_up_otherwise, may_be_over_certificate};
+use crate::detect::subject::{called, handshake_subject, is_incidental, is_with_proxy, judged_handshakes};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Handshake, Outcome, Sighting, Veil};
 use crate::reference::Reference;
@@ -21,7 +21,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<N
     let mut groups: BTreeMap<Subject, (Vec<Rejection<'_>>, bool)> = BTreeMap::new();
     let mut hidden: BTreeMap<Subject, Veil> = BTreeMap::new();
     for (handshake, connection) in judged_handshakes(case) {
-        let subject = tls_subject(host_of(case, handshake, connection), connection);
+        let subject = handshake_subject(case, handshake, connection);
         let Sighting::Hidden(veil) = handshake.certificates else { continue };
         if handshake.server_hello.is_some() {
             hidden.insert(subject.clone(), veil);
@@ -48,6 +48,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<N
             found.push(finding);
         }
     }
+    found.extend(behind_proxy(case, reference));
     let not_assessed = hidden
         .into_iter()
         .map(|(subject, veil)| NotAssessed { code: Code::CertMissingIntermediate, subject, veil, hint: hint(veil) })
@@ -66,15 +67,18 @@ fn hint(veil: Veil) -> String {
 
 fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[Rejection<'_>]) -> Option<Finding> {
     let host = called(&subject);
-    let said =
-        case.go.errors().iter().find(|error| {
-            error.kind.innermost().is_certificate() && (error.host.is_none() || error.host == subject.host)
-        });
     let first = rejections.first()?;
     let connection = case.connection(first.flow)?;
+    // Where the proxy's own certificate is meant, the host beside the words is the one that was wanted behind it.
+    let to_proxy = is_with_proxy(case, first.handshake, connection);
+    let said = case.go.errors().iter().find(|error| {
+        let meant = if error.is_about_proxy() { to_proxy } else { error.host.is_none() || error.host == subject.host };
+        meant && error.kind.innermost().is_certificate()
+    });
     let at = first.alert.or(first.handshake.server_hello.as_ref().map(|hello| hello.at))?;
-    let Meaning { code, fault, summary, open, excluded, details, settings } =
-        said.and_then(|error| words::meaning(case, reference, error, &subject, connection)).unwrap_or_else(|| {
+    let direct = Some(connection).filter(|_| first.handshake.tunnel.is_none());
+    let meaning =
+        said.and_then(|error| words::meaning(case, reference, error, &subject, direct)).unwrap_or_else(|| {
             let summary = format!(
                 "The client gives up right after the certificates of {host}, which cannot be seen: it rejected them."
             );
@@ -89,12 +93,7 @@ fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[
     });
     let confidence = if said.is_some() || readable { Confidence::Moderate } else { Confidence::Weak };
     let evidence = Evidence::segment("client_alert", at, first.flow, "an alert of the client, by its length");
-    let mut finding = Finding::new(code, fault, confidence, subject, evidence, summary)
-        .with_remedy(
-            "Make the chain visible: give a key log (--keylog), or look at it from the client's network.",
-            Some(&format!("openssl s_client -connect {host}:443 -servername {host} -showcerts </dev/null")),
-        )
-        .with_reference("RFC 8446 §6.2");
+    let mut finding = advised(meaning.finding(confidence, subject, evidence), &host).with_reference("RFC 8446 §6.2");
     for rejection in rejections {
         if let Some(hello) = &rejection.handshake.server_hello {
             finding.cite(Evidence::segment("server_hello", hello.at, rejection.flow, ""));
@@ -111,23 +110,44 @@ fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[
             finding.cite(Evidence::segment("client_alert", alert, rejection.flow, ""));
         }
     }
-    for alternative in open {
-        finding = finding.not_excluding(alternative);
-    }
-    for (alternative, how) in excluded {
-        finding = finding.excluding(alternative, how);
-    }
-    for (key, value) in details {
-        finding = finding.with_text(key, value);
-    }
-    for (key, value) in settings {
-        finding.cite(Evidence::variable(key, value));
-    }
     if let Some(error) = said {
         finding.cite(Evidence::log(error.line, error.text.clone()));
         finding.go_error = Some(error.text.clone());
     }
     Some(finding)
+}
+
+fn advised(finding: Finding, host: &str) -> Finding {
+    finding.with_remedy(
+        "Make the chain visible: give a key log (--keylog), or look at it from the client's network.",
+        Some(&format!("openssl s_client -connect {host}:443 -servername {host} -showcerts </dev/null")),
+    )
+}
+
+/// Complaints about hosts whose handshakes run in TLS to a proxy, where nothing of them can be seen: go's words alone.
+fn behind_proxy(case: &Case, reference: &Reference) -> Vec<Finding> {
+    let with_proxy = judged_handshakes(case).find(|(handshake, connection)| {
+        handshake.outcome == Outcome::Completed && is_with_proxy(case, handshake, connection)
+    });
+    let Some((handshake, connection)) = with_proxy else { return Vec::new() };
+    let mut found: Vec<Finding> = Vec::new();
+    for error in case.go.errors().iter().filter(|error| !error.is_about_proxy()) {
+        let Some(host) = error.host.clone().filter(|_| error.kind.innermost().is_certificate()) else { continue };
+        let seen = case.handshakes.iter().any(|handshake| handshake.server_name.seen() == Some(&host));
+        if seen || found.iter().any(|finding| finding.subject.host.as_ref() == Some(&host)) {
+            continue;
+        }
+        let subject = Subject { host: Some(host.clone()), address: None, port: Some(443), module: None };
+        let Some(meaning) = words::meaning(case, reference, error, &subject, None) else { continue };
+        let evidence = Evidence::log(error.line, error.text.clone());
+        let mut finding = advised(meaning.finding(Confidence::Moderate, subject, evidence), &host);
+        if let Some(hello) = &handshake.server_hello {
+            finding.cite(Evidence::segment("proxy_handshake", hello.at, connection.flow, "TLS to the proxy hides it"));
+        }
+        finding.go_error = Some(error.text.clone());
+        found.push(finding);
+    }
+    found
 }
 
 /// The packets between the `ServerHello` and the client's alert: the certificates travel in them.

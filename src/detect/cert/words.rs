@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::detect::subject::{address_is_honest, called, judged_handshakes};
-use crate::finding::{Code, Fault, Subject};
+use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Connection, Opening, Outcome};
 use crate::reference::{Reference, Special};
@@ -27,6 +27,24 @@ impl Meaning {
         Self { code, fault, summary, open, excluded, details, settings }
     }
 
+    /// The finding that says so.
+    pub(super) fn finding(self, confidence: Confidence, subject: Subject, evidence: Evidence) -> Finding {
+        let mut finding = Finding::new(self.code, self.fault, confidence, subject, evidence, self.summary);
+        for alternative in self.open {
+            finding = finding.not_excluding(alternative);
+        }
+        for (alternative, how) in self.excluded {
+            finding = finding.excluding(alternative, how);
+        }
+        for (key, value) in self.details {
+            finding = finding.with_text(key, value);
+        }
+        for (key, value) in self.settings {
+            finding.cite(Evidence::variable(key, value));
+        }
+        finding
+    }
+
     pub(super) fn open(mut self, alternatives: &[&'static str]) -> Self {
         self.open.extend(alternatives);
         self
@@ -40,19 +58,20 @@ const SELF_SIGNED: &str = "a self-signed certificate";
 const NO_ROOTS: &str = "a client without root certificates";
 const PRIVATE: &str = "a private authority that the client does not know";
 
-/// What go's words name, as far as they are specific.
+/// What go's words name, as far as they are specific. `direct` is the connection to the server itself; there is none behind
+/// a proxy.
 pub(super) fn meaning(
     case: &Case,
     reference: &Reference,
     error: &GoError,
     subject: &Subject,
-    connection: &Connection,
+    direct: Option<&Connection>,
 ) -> Option<Meaning> {
     let host = called(subject);
     let clock = others_say_the_same(case, error);
     let by_clock = |server: Fault| if clock.is_some() { Fault::Client } else { server };
     Some(match error.kind.innermost() {
-        GoErrorKind::UnknownAuthority { hint } => unknown(case, reference, hint.as_deref(), subject, connection),
+        GoErrorKind::UnknownAuthority { hint } => unknown(case, reference, hint.as_deref(), subject, direct),
         GoErrorKind::SelfSigned => {
             let summary = format!("The certificate of {host} is self-signed, says git; {UNSEEN}.");
             Meaning::new(Code::CertSelfSigned, Fault::Server, summary).open(&[INTERCEPTION])
@@ -102,16 +121,14 @@ fn unknown(
     reference: &Reference,
     hint: Option<&str>,
     subject: &Subject,
-    connection: &Connection,
+    direct: Option<&Connection>,
 ) -> Meaning {
     let host = called(subject);
     let candidate = hint
         .and_then(|hint| hint.split_once("candidate authority certificate "))
         .map(|(_, name)| name.trim_matches(|c: char| c == '"' || c == ')' || c.is_whitespace()).to_owned());
-    let accepted = judged_handshakes(case).any(|(handshake, other)| {
-        handshake.outcome == Outcome::Completed
-            && handshake.server_hello.as_ref().is_some_and(|hello| !hello.resumed)
-            && other.flow != connection.flow
+    let accepted = judged_handshakes(case).any(|(handshake, _)| {
+        handshake.outcome == Outcome::Completed && handshake.server_hello.as_ref().is_some_and(|hello| !hello.resumed)
     });
     // A root at hand that bears the issuer's name, or a server that was accepted: then there are roots.
     if !accepted && candidate.is_none() {
@@ -133,7 +150,7 @@ fn unknown(
     let summary = format!("go does not know the authority that signed the certificate of {host}; {UNSEEN}.");
     let public = subject.host.as_deref().is_some_and(|host| reference.host(host).is_some());
     // A private name at a private address has an authority of its own more often than not.
-    let private = !public && connection.tunnel.is_none() && is_private(reference, connection.server.ip());
+    let private = !public && direct.is_some_and(|direct| is_private(reference, direct.server.ip()));
     let fault = if private { Fault::Client } else { Fault::Unknown };
     let mut meaning =
         Meaning::new(Code::CertUnknownAuthority, fault, summary).open(&[INTERMEDIATE, SELF_SIGNED, INTERCEPTION]);
@@ -146,7 +163,7 @@ fn unknown(
     } else {
         meaning.open.push(NO_ROOTS);
     }
-    if let Some(near) = too_near(case, reference, subject, connection) {
+    if let Some(near) = direct.and_then(|direct| too_near(case, reference, subject, direct)) {
         let (hops, others) = near;
         let how = format!("{host}'s packets come from {hops} hop(s) away, those of other public servers from {others}");
         meaning.summary = format!(
@@ -190,7 +207,7 @@ fn nowhere(case: &Case) -> Vec<(&'static str, String)> {
 fn too_near(case: &Case, reference: &Reference, subject: &Subject, connection: &Connection) -> Option<(u8, u8)> {
     let host = subject.host.as_deref()?;
     let own = connection.server.ip();
-    if connection.tunnel.is_some() || address_is_honest(reference, host, own) != Some(true) {
+    if address_is_honest(reference, host, own) != Some(true) {
         return None;
     }
     let near = hops(connection).filter(|hops| *hops <= 2)?;

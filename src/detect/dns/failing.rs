@@ -159,10 +159,10 @@ fn has_failed(case: &Case, connection: &Connection) -> bool {
 /// The client shook hands with the name after it had asked: an answer came that the recording does not hold.
 fn was_answered_unseen(case: &Case, name: &Name<'_>) -> bool {
     case.handshakes.iter().any(|handshake| {
-        handshake.server_name.seen().is_some_and(|server_name| server_name == name.name)
+        handshake.tunnel.is_none()
+            && handshake.server_name.seen().is_some_and(|server_name| server_name == name.name)
             && case.connection(handshake.flow).is_some_and(|connection| {
                 connection.client.ip() == name.client
-                    && connection.tunnel.is_none()
                     && name
                         .for_addresses()
                         .filter_map(|lookup| lookup.query.as_ref())

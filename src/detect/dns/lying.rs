@@ -157,6 +157,7 @@ fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
     let mut tried = case
         .handshakes
         .iter()
+        .filter(|handshake| handshake.tunnel.is_none())
         .filter(|handshake| handshake.server_name.seen().is_some_and(|server_name| server_name == name))
         .filter(|handshake| case.connection(handshake.flow).is_some_and(|connection| connection.server.ip() == address))
         .peekable();

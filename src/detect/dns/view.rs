@@ -101,7 +101,7 @@ pub(super) enum Identity {
 /// Asks every handshake with that address for that name.
 pub(super) fn identity(case: &Case, name: &str, address: IpAddr) -> Identity {
     let mut identity = Identity::Unknown;
-    let theirs = case.handshakes.iter().filter(|handshake| {
+    let theirs = case.handshakes.iter().filter(|handshake| handshake.tunnel.is_none()).filter(|handshake| {
         handshake.server_name.seen().is_some_and(|server_name| server_name == name)
             && case.connection(handshake.flow).is_some_and(|connection| connection.server.ip() == address)
     });

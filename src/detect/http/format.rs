@@ -1,6 +1,6 @@
 //! What the endpoints of the module proxy's and the checksum database's protocol serve.
 
-use super::page::{is_coded, is_html, is_public_endpoint};
+use super::page::{is_html, is_public_endpoint};
 use super::{Asked, Trouble};
 use crate::finding::{Code, Confidence, Evidence, Fault};
 use crate::go::GoErrorKind;
@@ -57,7 +57,7 @@ fn wrong(kind: RequestKind, exchange: &Exchange) -> Option<&'static str> {
     if is_html(exchange) {
         return Some("an HTML page");
     }
-    if is_coded(exchange) {
+    if exchange.body_is_coded {
         return None;
     }
     let body = exchange.body_head.as_slice();

@@ -35,7 +35,7 @@ const SIGN_ON_WORDS: [&str; 8] =
 
 /// Whether the body is a page, by its own look.
 pub(super) fn is_html(exchange: &Exchange) -> bool {
-    if is_coded(exchange) {
+    if exchange.body_is_coded {
         return exchange.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("text/html"));
     }
     let body = exchange.body_head.trim_ascii_start();
@@ -43,11 +43,6 @@ pub(super) fn is_html(exchange: &Exchange) -> bool {
     let head = String::from_utf8_lossy(body.get(..512).unwrap_or(body)).to_ascii_lowercase();
     head.starts_with('<')
         && ["<html", "<!doctype html", "<head", "<body", "<title"].iter().any(|tag| head.contains(tag))
-}
-
-/// Whether the body's first bytes are compressed, so that they cannot be read as they stand.
-pub(super) fn is_coded(exchange: &Exchange) -> bool {
-    exchange.header("content-encoding").is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity"))
 }
 
 /// Whether the host is a public service that answers programs only, and whose own error pages are known. Other public

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::finding::{Evidence, Subject};
 use crate::go::GoErrorKind;
 use crate::go::log::GoError;
-use crate::observation::{Case, Connection, Outcome};
+use crate::observation::{Case, Connection, Handshake, Outcome};
 
 /// A proxy, with the connections to it.
 pub(super) struct Proxy<'c> {
@@ -65,7 +65,8 @@ fn from_words(case: &Case) -> Vec<Proxy<'_>> {
 }
 
 fn far_end_without_tls(case: &Case) -> Option<SocketAddr> {
-    let handshake = case.handshakes.iter().find(|handshake| handshake.outcome == Outcome::NotTls)?;
+    let spoken = |handshake: &&Handshake| handshake.outcome == Outcome::NotTls && handshake.tunnel.is_none();
+    let handshake = case.handshakes.iter().find(spoken)?;
     case.connection(handshake.flow).map(|connection| connection.server)
 }
 

@@ -45,7 +45,7 @@ fn mismatch(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
     });
     for connection in proxy.connections.iter().filter(|_| !works) {
         let flow = connection.flow;
-        for handshake in case.handshakes_in(flow).filter(|_| connection.tunnel.is_none()) {
+        for handshake in case.handshakes_in(flow).filter(|handshake| handshake.tunnel.is_none()) {
             let Some(sign) = over_tls(connection, handshake) else { continue };
             let hellos = handshake.hello.iter().flat_map(|hello| [hello.started, hello.at]);
             let hellos = hellos.map(|at| Evidence::segment("client_hello", at, flow, "TLS to the proxy itself"));

@@ -50,11 +50,15 @@ fn reset(
     controls: &Controls<'_, '_>,
     resets: &[(&Attempt<'_>, &[(Segment, Marks)])],
 ) -> Option<Finding> {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let marks = strongest(resets.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
     let forged = marks.any();
-    let in_tunnel = resets.iter().any(|(attempt, _)| attempt.connection.tunnel.is_some());
+    // Who forges a reset did not see a hello that runs in TLS to a proxy: that is the connection's matter.
+    if forged && !resets.iter().any(|(attempt, _)| attempt.is_visible()) {
+        return None;
+    }
+    let in_tunnel = resets.iter().any(|(attempt, _)| attempt.in_tunnel());
     // Another TTL alone, after a full round trip, may be a firewall in front of the server.
     let ttl_alone = marks.classes() == 1 && marks.ttl.is_some();
     let at_leisure = ttl_alone && resets.iter().all(|(attempt, resets)| after_round_trip(case, attempt, resets));
@@ -68,8 +72,11 @@ fn reset(
         let summary = format!("Resets that {host} did not send follow its ClientHello: {}.", marks.words());
         (Code::TlsSniReset, Fault::Interference, sure, summary)
     } else {
-        let summary =
-            format!("{host} resets the connection at the ClientHello; nothing about the reset points at anybody else.");
+        let summary = if in_tunnel {
+            format!("The proxy resets the tunnel to {host} at the ClientHello; what it met behind cannot be seen.")
+        } else {
+            format!("{host} resets the connection at the ClientHello; nothing about the reset points at anybody else.")
+        };
         let fault = if in_tunnel || marks.blind { Fault::Unknown } else { Fault::Server };
         let sure = if marks.blind { Confidence::Weak } else { Confidence::Moderate };
         (Code::TlsServerReset, fault, sure, summary)
@@ -173,7 +180,7 @@ fn after_round_trip(case: &Case, attempt: &Attempt<'_>, resets: &[(Segment, Mark
 }
 
 fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin: &Segment) -> Finding {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let closes: Vec<(&Attempt<'_>, &Segment, &Marks)> = group
         .iter()
@@ -182,7 +189,8 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
             _ => None,
         })
         .collect();
-    let marks = strongest(closes.iter().map(|(_, _, marks)| *marks));
+    let visible = closes.iter().any(|(attempt, ..)| attempt.is_visible());
+    let marks = if visible { strongest(closes.iter().map(|(_, _, marks)| *marks)) } else { Marks::default() };
     let flow = closes.first().map(|(attempt, ..)| attempt.connection.flow).unwrap_or(crate::types::FlowId(0));
     let (code, fault, sure, role, summary) = if marks.any() {
         (
@@ -193,17 +201,15 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
             format!("A close that {host} did not send follows its ClientHello: {}.", marks.words()),
         )
     } else {
-        (
-            Code::TlsServerReset,
-            if closes.iter().any(|(attempt, ..)| attempt.connection.tunnel.is_some()) {
-                Fault::Unknown
-            } else {
-                Fault::Server
-            },
-            Confidence::Moderate,
-            "close",
-            format!("{host} closes the connection at the ClientHello; nothing about the close points at anybody else."),
-        )
+        let (fault, summary) = if closes.iter().any(|(attempt, ..)| attempt.in_tunnel()) {
+            let summary = "The proxy closes the tunnel to HOST at the ClientHello; what it met behind cannot be seen.";
+            (Fault::Unknown, summary)
+        } else {
+            let summary =
+                "HOST closes the connection at the ClientHello; nothing about the close points at anybody else.";
+            (Fault::Server, summary)
+        };
+        (Code::TlsServerReset, fault, Confidence::Moderate, "close", summary.replace("HOST", &host))
     };
     let mut finding =
         Finding::new(code, fault, sure, subject, Evidence::segment(role, fin.at, flow, marks.words()), summary);
@@ -218,7 +224,7 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
 }
 
 fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, reference: &Reference) -> Finding {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let alerts: Vec<_> = group
         .iter()
@@ -227,7 +233,8 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, refer
             _ => None,
         })
         .collect();
-    let before_hello = alerts.iter().all(|(attempt, ..)| attempt.handshake.server_hello.is_none());
+    let before_hello =
+        alerts.iter().all(|(attempt, ..)| attempt.handshake.server_hello.is_none() && attempt.is_visible());
     let marks = if before_hello { strongest(alerts.iter().map(|(_, _, marks, _)| *marks)) } else { Marks::default() };
     let description = alerts.first().and_then(|(_, alert, ..)| alert.content).map_or(0, |content| content.description);
     let what = format!("alert {description} ({})", alert_name(description));
@@ -285,7 +292,7 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, refer
 }
 
 fn not_tls(case: &Case, group: &[&Attempt<'_>], reference: &Reference) -> Finding {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let answers: Vec<_> = group
         .iter()
@@ -301,7 +308,7 @@ fn not_tls(case: &Case, group: &[&Attempt<'_>], reference: &Reference) -> Findin
     // What is not TLS at all is proven to be none; who sent it is another question.
     let forged = marks.any();
     // A big operator's public service speaks TLS on that port and nothing else.
-    let public = group_subject(group).host.is_some_and(|host| reference.host(&host).is_some());
+    let public = group_subject(case, group).host.is_some_and(|host| reference.host(&host).is_some());
     let fault = if forged || public || looks_like_a_page(head.map_or(&[], |not_tls| &not_tls.head)) {
         Fault::Interference
     } else {
@@ -353,6 +360,7 @@ const fn case_start(case: &Case) -> crate::types::Moment {
 fn ignored(case: &Case, group: &[&Attempt<'_>]) -> Option<Finding> {
     let ignored: Vec<_> = group
         .iter()
+        .filter(|attempt| attempt.is_visible())
         .filter_map(|attempt| match &attempt.fate {
             Fate::Completed { ignored } if !ignored.is_empty() => Some((*attempt, ignored)),
             _ => None,
@@ -360,7 +368,7 @@ fn ignored(case: &Case, group: &[&Attempt<'_>]) -> Option<Finding> {
         .collect();
     let (attempt, first) = ignored.first().and_then(|(attempt, resets)| Some((*attempt, resets.first()?)))?;
     let marks = strongest(ignored.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let summary = format!(
         "Resets that {} did not send follow its ClientHello ({}); they had no effect, because their sequence numbers do not fit.",
         called(&subject),

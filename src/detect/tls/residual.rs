@@ -46,7 +46,7 @@ pub(super) fn assess(
 /// The resets of an attempt of which one at least is not the server's.
 fn forged_resets<'a>(attempt: &'a Attempt<'_>) -> Option<&'a [(Segment, Marks)]> {
     match &attempt.fate {
-        Fate::Reset { resets } if resets.iter().any(|(_, marks)| marks.any()) => Some(resets),
+        Fate::Reset { resets } if attempt.is_visible() && resets.iter().any(|(_, marks)| marks.any()) => Some(resets),
         _ => None,
     }
 }
@@ -69,7 +69,7 @@ fn blocked<'c>(case: &'c Case, trigger: &Attempt<'c>, group: &[&Attempt<'c>], al
         .filter_map(|connection| closed(case, connection));
     let caught: Vec<Caught<'_, '_>> = handshakes.chain(openings).collect();
     let first = caught.first()?;
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let resets: Vec<_> = group.iter().filter_map(|attempt| Some((*attempt, forged_resets(attempt)?))).collect();
     let marks = strongest(resets.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
     let how = match first {

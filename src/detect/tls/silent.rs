@@ -94,7 +94,7 @@ fn conclude(
     failed: usize,
     evidence: Evidence,
 ) -> Finding {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let smaller = controls.smaller.filter(|_| controls.same.is_none());
     let two_segments = group.iter().any(|attempt| attempt.bytes() > 1_400);
@@ -173,7 +173,12 @@ fn conclude(
                 .with_reference("RFC 4821")
         }
         Silence::Mute => {
-            let summary = format!("{host} acknowledges the ClientHello and then says nothing.");
+            let in_tunnel = group.iter().any(|attempt| attempt.in_tunnel());
+            let summary = if in_tunnel {
+                format!("The proxy takes the ClientHello for {host}, and nothing comes back through its tunnel.")
+            } else {
+                format!("{host} acknowledges the ClientHello and then says nothing.")
+            };
             let mut finding = Finding::new(
                 Code::TlsHandshakeTimeout,
                 Fault::Unknown,
@@ -182,13 +187,20 @@ fn conclude(
                 evidence,
                 summary,
             )
-            .excluding("the hello is dropped on the path", "it was acknowledged to its last byte")
             .not_excluding("a middlebox that terminates TCP and waits")
             .not_excluding("the server is overloaded or hangs")
             .with_remedy(
                 "Ask the operator of the server; ask from another network to see whether it is the path.",
                 None,
             );
+            let how = "it was acknowledged to its last byte";
+            finding = if in_tunnel {
+                finding
+                    .excluding("the hello is dropped before the proxy", how)
+                    .not_excluding("the hello, or the answer to it, is dropped behind the proxy")
+            } else {
+                finding.excluding("the hello is dropped on the path", how)
+            };
             if two_segments {
                 finding = finding.not_excluding("all of the server's answer is full-size and vanishes (MTU)");
             }
@@ -199,7 +211,7 @@ fn conclude(
 
 /// Only the large hello fails, or its second segment is what vanishes.
 fn intolerance(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, evidence: Evidence) -> Finding {
-    let subject = group_subject(group);
+    let subject = group_subject(case, group);
     let host = called(&subject);
     let cut = group.iter().any(|attempt| matches!(attempt.fate, Fate::HelloCut { .. }));
     let what = if cut {

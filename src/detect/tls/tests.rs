@@ -2,6 +2,7 @@
 
 mod answered;
 mod silent;
+mod tunnel;
 
 use crate::observation::RecordType;
 use crate::testing::{RTT_MS, Scene, Tcp, hello_record, record, small_hello_record};

@@ -35,7 +35,8 @@ impl Content {
             return;
         }
         exchange.body_bytes = exchange.body_bytes.saturating_add(bytes.len() as u64);
-        let room = MAX_BODY_HEAD.saturating_sub(exchange.body_head.len());
+        // What comes after a hole is not the beginning.
+        let room = if self.whole { MAX_BODY_HEAD.saturating_sub(exchange.body_head.len()) } else { 0 };
         exchange.body_head.extend(bytes.iter().take(room));
         if let Some(digest) = &mut self.digest {
             digest.update(bytes);

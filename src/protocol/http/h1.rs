@@ -2,6 +2,7 @@
 
 mod body;
 mod head;
+mod hole;
 mod setting;
 
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ pub(crate) use self::head::{looks_like_request, looks_like_response, parse_respo
 pub(crate) use self::setting::Setting;
 
 use self::body::{Fed, Framing};
-use self::head::{MAX_HEAD, parse_request_head};
+use self::head::{MAX_HEAD, begins_request, begins_response, parse_request_head};
 use super::super::{Early, Progress, quote};
 use super::content::{Content, MAX_BODY_HEAD};
 use crate::observation::body::Bodies;
@@ -24,7 +25,8 @@ const MAX_EXCHANGES: usize = 16_384;
 /// Reads one connection.
 ///
 /// Requests and answers are paired by order (RFC 9112 §9.3.2). An answer whose request was not recorded is an exchange
-/// without method and URL.
+/// without method and URL. After a hole the next head at the beginning of a piece is read again; where a hole leaves open
+/// which answer is which request's, neither is given to the other.
 pub(crate) struct Session {
     setting: Setting,
     exchanges: Vec<Exchange>,
@@ -35,6 +37,7 @@ pub(crate) struct Session {
     /// The answer whose body is being read.
     current: Option<Current>,
     early: Option<Early>,
+    holes: hole::Holes,
     bodies: Option<Bodies>,
 }
 
@@ -57,6 +60,8 @@ enum State {
     Held,
     /// Everything belongs to the tunnel.
     Tunnel,
+    /// After a hole: where the next head begins is unknown.
+    Lost,
     /// Nothing more can be read.
     Stopped,
 }
@@ -74,6 +79,18 @@ impl Side {
     fn stop(&mut self) {
         self.state = State::Stopped;
         self.head = Vec::new();
+    }
+
+    fn lose(&mut self) {
+        self.state = State::Lost;
+        self.head = Vec::new();
+    }
+
+    /// After a hole: a piece of the stream that begins with a head goes on with it.
+    fn resume(&mut self, piece: &[u8], is_head: fn(&[u8]) -> bool) {
+        if self.state == State::Lost && is_head(piece) {
+            self.state = State::Head;
+        }
     }
 
     /// Moves bytes to the head until it is whole. Empty lines before it are skipped (RFC 9112 §2.2).
@@ -123,6 +140,7 @@ impl Session {
             responses: Side::new(),
             current: None,
             early: None,
+            holes: hole::Holes::new(),
             bodies: None,
         }
     }
@@ -135,6 +153,10 @@ impl Session {
 
     /// Takes the next bytes of one direction.
     pub(crate) fn data(&mut self, direction: Direction, at: Moment, bytes: &[u8]) -> Progress {
+        if self.opened_in_hole() {
+            (self.requests.state, self.responses.state) = (State::Tunnel, State::Tunnel);
+        }
+        self.follow_unseen_connect(direction, at, bytes);
         match direction {
             Direction::ToServer => self.requests(at, bytes),
             Direction::ToClient => self.responses(at, bytes),
@@ -142,11 +164,12 @@ impl Session {
     }
 
     fn requests(&mut self, at: Moment, bytes: &[u8]) -> Progress {
+        self.requests.resume(bytes, begins_request);
         let mut rest = bytes;
         while !rest.is_empty() {
             match &mut self.requests.state {
                 State::Tunnel => return Progress::Tunnel { consumed: bytes.len().saturating_sub(rest.len()) },
-                State::Stopped => break,
+                State::Lost | State::Stopped => break,
                 State::Held => {
                     Early::keep(&mut self.early, at, rest);
                     break;
@@ -197,7 +220,9 @@ impl Session {
             self.requests.stop();
             return true;
         }
-        self.waiting.push_back(self.exchanges.len());
+        if !self.holes.unpaired() {
+            self.waiting.push_back(self.exchanges.len());
+        }
         self.requests.state = match head.framing {
             _ if head.method == "CONNECT" => State::Held,
             // A request without length has no body, whatever else it says (RFC 9112 §6.3 rule 7).
@@ -238,11 +263,13 @@ impl Session {
     }
 
     fn responses(&mut self, at: Moment, bytes: &[u8]) -> Progress {
+        self.responses.resume(bytes, begins_response);
         let mut rest = bytes;
         while !rest.is_empty() {
+            self.follow_unseen_connect(Direction::ToClient, at, rest);
             match &mut self.responses.state {
                 State::Tunnel => return Progress::Tunnel { consumed: bytes.len().saturating_sub(rest.len()) },
-                State::Stopped | State::Held => break,
+                State::Lost | State::Stopped | State::Held => break,
                 State::Body(framing) => {
                     let (mut current, exchanges) = (self.current.as_mut(), &mut self.exchanges);
                     let fed = framing.feed(rest, |bytes| {
@@ -357,6 +384,7 @@ impl Session {
             return Some(index);
         }
         let index = self.exchanges.len();
+        self.holes.alone(index, self.responses.began);
         (index < MAX_EXCHANGES).then(|| self.exchanges.push(self.setting.exchange(HttpProtocol::Http1)))?;
         Some(index)
     }
@@ -393,52 +421,6 @@ impl Session {
         current.content.end(exchange);
     }
 
-    /// Takes note of a hole of `length` bytes in one direction; `u64::MAX` stands for a number that is not known. Inside a
-    /// body whose end is known it is skipped.
-    pub(crate) fn gap(&mut self, direction: Direction, at: Moment, length: u64) {
-        match direction {
-            Direction::ToServer => match &mut self.requests.state {
-                State::Body(framing) => {
-                    if !framing.skip(length) {
-                        self.requests.stop();
-                    } else if framing.is_done() {
-                        self.requests.state = State::Head;
-                    }
-                }
-                State::Held => {
-                    self.early.get_or_insert_with(|| Early { at, bytes: Vec::new(), hole: true }).hole = true;
-                }
-                State::Tunnel | State::Stopped => {}
-                State::Head => self.requests.stop(),
-            },
-            Direction::ToClient => match &mut self.responses.state {
-                State::Body(framing) => {
-                    let skipped = framing.skip(length);
-                    let done = framing.is_done();
-                    if let Some(current) = &mut self.current
-                        && let Some(exchange) = self.exchanges.get_mut(current.index)
-                    {
-                        current.content.hole(exchange, skipped.then_some(length));
-                    }
-                    if !skipped {
-                        self.finish_body(at, Some("a hole in the recording hides the end of the body"));
-                        self.responses.stop();
-                    } else if done {
-                        self.finish_body(at, None);
-                    }
-                }
-                State::Head => {
-                    // Between exchanges nothing says whether an answer was in the hole.
-                    if !(self.waiting.is_empty() && self.responses.head.is_empty()) {
-                        self.response_error(at, "a hole in the recording hides the head of the answer".to_owned(), &[]);
-                    }
-                    self.responses.stop();
-                }
-                State::Held | State::Tunnel | State::Stopped => {}
-            },
-        }
-    }
-
     /// The sender of that direction closed it (FIN). A reset is not told: it ends nothing properly.
     pub(crate) fn closed(&mut self, direction: Direction, at: Moment) {
         if direction == Direction::ToServer {
@@ -448,7 +430,7 @@ impl Session {
             return;
         }
         match &self.responses.state {
-            State::Tunnel | State::Stopped => return,
+            State::Tunnel | State::Lost | State::Stopped => return,
             State::Body(Framing::UntilClose) => self.finish_body(at, None),
             State::Body(_) => self.finish_body(at, Some("unexpected EOF")),
             State::Head | State::Held => {
@@ -465,7 +447,7 @@ impl Session {
     /// After [`Progress::Tunnel`]: what was recorded of the tunnel before the answer that opened it. It comes before
     /// everything else of its direction.
     pub(crate) fn take_early(&mut self) -> Both<Option<Early>> {
-        Both { to_server: self.early.take(), to_client: None }
+        Both { to_server: self.early.take(), to_client: self.holes.before_tunnel() }
     }
 
     /// The exchanges so far.
@@ -481,6 +463,7 @@ impl Session {
         {
             current.content.end(exchange);
         }
+        self.pair_across_holes();
         self.exchanges
     }
 }

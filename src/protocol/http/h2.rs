@@ -33,12 +33,15 @@ pub(crate) fn starts_preface(bytes: &[u8]) -> bool {
 
 /// Reads one connection.
 ///
-/// Where a hole hides header blocks, those after it cannot be read: the direction is left there, and nothing is guessed.
+/// After a hole it goes on where frames are found again. Fields that refer to what was in the hole are unknown, and nothing is
+/// guessed.
 pub(crate) struct Session {
     setting: Setting,
     exchanges: Vec<Exchange>,
     streams: BTreeMap<u32, Stream>,
     sides: Both<Side>,
+    /// Frames of the client are missing: it may have given up a stream in them.
+    client_missing: bool,
     bodies: Option<Bodies>,
 }
 
@@ -51,6 +54,8 @@ struct Stream {
     over: bool,
     /// The client does not want the rest of it. The server may not know yet, and what it sends is read.
     cancelled: bool,
+    /// Some field of its headers is unknown.
+    unknown: bool,
 }
 
 impl Stream {
@@ -63,8 +68,7 @@ impl Stream {
 
 struct Side {
     frames: Frames,
-    /// `None` when the table is not known any more.
-    headers: Option<hpack::Decoder>,
+    headers: hpack::Decoder,
 }
 
 /// The fields of a block, as far as they are wanted.
@@ -72,6 +76,8 @@ struct Side {
 struct Fields {
     all: Vec<(String, Vec<u8>)>,
     bytes: usize,
+    /// There are others that refer to what is not known.
+    unknown: bool,
 }
 
 impl Fields {
@@ -93,12 +99,13 @@ impl Fields {
 impl Session {
     /// A session at the beginning of a connection.
     pub(crate) fn new(setting: Setting) -> Self {
-        let side = |preface: &'static [u8]| Side { frames: Frames::new(preface), headers: Some(hpack::Decoder::new()) };
+        let side = |preface: &'static [u8]| Side { frames: Frames::new(preface), headers: hpack::Decoder::new() };
         Self {
             setting,
             exchanges: Vec::new(),
             streams: BTreeMap::new(),
             sides: Both { to_server: side(PREFACE), to_client: side(b"") },
+            client_missing: false,
             bodies: None,
         }
     }
@@ -109,8 +116,13 @@ impl Session {
         self
     }
 
-    /// Takes the next bytes of one direction.
+    /// Takes the next bytes of one direction: after a hole, those of one record of TLS.
     pub(crate) fn data(&mut self, direction: Direction, at: Moment, bytes: &[u8]) {
+        let streams = &self.streams;
+        let side = self.sides.of_mut(direction);
+        if side.frames.resume(bytes, |id| streams.get(&id).is_some_and(|stream| !stream.over)) {
+            side.headers.forget();
+        }
         let mut frames = std::mem::take(&mut self.sides.of_mut(direction).frames);
         frames.push(bytes, |event| self.event(direction, at, event));
         self.sides.of_mut(direction).frames = frames;
@@ -118,8 +130,13 @@ impl Session {
 
     /// Takes note of a hole of `length` bytes in one direction. Inside of one DATA frame it is skipped.
     pub(crate) fn gap(&mut self, direction: Direction, length: u64) {
-        let skipped = self.sides.of_mut(direction).frames.skip(length);
+        let frames = &mut self.sides.of_mut(direction).frames;
+        if frames.is_stopped() {
+            return;
+        }
+        let skipped = frames.skip(length);
         if direction == Direction::ToServer {
+            self.client_missing |= skipped.is_none();
             return;
         }
         if let Some(id) = skipped {
@@ -130,11 +147,9 @@ impl Session {
         }
         for stream in self.streams.values_mut().filter(|stream| !stream.over) {
             let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
-            if exchange.status.is_none() {
-                exchange.error = Some("a hole in the recording hides the head of the answer".to_owned());
-            }
+            // What comes of it after frames are found again has no place in it.
             stream.content.hole(exchange, None);
-            stream.leave(exchange);
+            stream.content.end(exchange);
         }
     }
 
@@ -143,7 +158,9 @@ impl Session {
         if direction == Direction::ToServer || self.sides.to_client.frames.is_stopped() {
             return;
         }
-        for stream in self.streams.values_mut().filter(|stream| !stream.over && !stream.cancelled) {
+        let told = !self.client_missing;
+        let open = |stream: &&mut Stream| !stream.over && !stream.cancelled && stream.content.is_whole() && told;
+        for stream in self.streams.values_mut().filter(open) {
             let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
             let error = if exchange.response.is_none() { "EOF" } else { "unexpected EOF" };
             exchange.error.get_or_insert_with(|| error.to_owned());
@@ -154,10 +171,19 @@ impl Session {
 
     /// All exchanges, in the order in which they began.
     pub(crate) fn finish(mut self) -> Vec<Exchange> {
-        for stream in self.streams.values_mut().filter(|stream| !stream.over) {
-            if let Some(exchange) = self.exchanges.get_mut(stream.index) {
+        for stream in self.streams.values_mut() {
+            let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
+            if !stream.over {
                 stream.leave(exchange);
             }
+            let hidden = if !stream.content.is_whole() && exchange.status.is_none() {
+                "the head of the answer"
+            } else if stream.unknown {
+                "some of the header fields"
+            } else {
+                continue;
+            };
+            exchange.error.get_or_insert_with(|| format!("a hole in the recording hides {hidden}"));
         }
         self.exchanges
     }
@@ -167,22 +193,14 @@ impl Session {
             (_, Event::Headers { stream, block, end }) => {
                 let side = self.sides.of_mut(direction);
                 let mut fields = Fields::default();
-                if let Some(decoder) = &mut side.headers
-                    && decoder.decode(block, |name, value| fields.add(name, value)).is_none()
-                {
-                    side.headers = None;
-                }
-                let fields = side.headers.is_some().then_some(fields);
+                fields.unknown = !side.headers.decode(block, |name, value| fields.add(name, value));
                 match direction {
-                    Direction::ToServer => self.request(stream, at, fields.as_ref()),
-                    Direction::ToClient => self.response(stream, at, fields.as_ref(), end),
+                    Direction::ToServer => self.request(stream, at, &fields),
+                    Direction::ToClient => self.response(stream, at, &fields, end),
                 }
             }
             (_, Event::Promise { block }) => {
-                let side = self.sides.of_mut(direction);
-                if side.headers.as_mut().is_some_and(|decoder| decoder.decode(block, |_, _| {}).is_none()) {
-                    side.headers = None;
-                }
+                self.sides.of_mut(direction).headers.decode(block, |_, _| {});
             }
             (Direction::ToClient, Event::Data { stream, content }) => {
                 if let Some((stream, exchange)) = self.stream(stream).filter(|(stream, _)| !stream.over) {
@@ -212,43 +230,48 @@ impl Session {
                 return None;
             }
             let content = Content::new(self.setting.digest, self.bodies.as_ref());
-            self.streams.insert(id, Stream { index: self.exchanges.len(), content, over: false, cancelled: false });
+            let index = self.exchanges.len();
+            self.streams.insert(id, Stream { index, content, over: false, cancelled: false, unknown: false });
             self.exchanges.push(self.setting.exchange(HttpProtocol::Http2));
         }
         self.stream(id)
     }
 
-    fn request(&mut self, id: u32, at: Moment, fields: Option<&Fields>) {
+    fn request(&mut self, id: u32, at: Moment, fields: &Fields) {
         let setting = self.setting;
-        let Some((_, exchange)) = self.open(id) else { return };
+        let Some((stream, exchange)) = self.open(id) else { return };
         if exchange.request.is_some() {
             return; // trailers
         }
         exchange.request = Some(at);
-        let Some(fields) = fields else { return };
+        stream.unknown |= fields.unknown;
         let method = text(fields.get(":method").unwrap_or_default(), 32);
         let authority = fields.get(":authority").or_else(|| fields.get("host"));
-        let target = match fields.get(":path") {
-            Some(path) => path,
-            None => authority.unwrap_or_default(),
-        };
-        let target = String::from_utf8_lossy(target);
-        exchange.url = h1::url(&method, &target, authority, setting.secure, setting.server);
+        let path = fields.get(":path");
+        if !fields.unknown || (path.is_some() && authority.is_some()) {
+            let target = String::from_utf8_lossy(path.or(authority).unwrap_or_default());
+            exchange.url = h1::url(&method, &target, authority, setting.secure, setting.server);
+        } else if let Some(path) = path {
+            // Half a URL is none, and what there is of it is told all the same.
+            let path = text(path, h1::MAX_VALUE);
+            exchange.error = Some(format!("a hole in the recording hides the host that is asked for {path}"));
+        }
         exchange.method = method;
         exchange.credentials_sent = fields.get("proxy-authorization").is_some();
         exchange.user_agent = fields.get("user-agent").map(|value| text(value, h1::MAX_VALUE));
     }
 
-    fn response(&mut self, id: u32, at: Moment, fields: Option<&Fields>, end: bool) {
+    fn response(&mut self, id: u32, at: Moment, fields: &Fields, end: bool) {
         let Some((stream, exchange)) = self.open(id).filter(|(stream, _)| !stream.over) else { return };
-        let status = fields.and_then(|fields| std::str::from_utf8(fields.get(":status")?).ok()?.parse().ok());
-        if exchange.response.is_none() && !status.is_some_and(|status: u16| (100..200).contains(&status)) {
+        let status = fields.get(":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+        // A block of unknown status may have been an interim one.
+        let first = exchange.response.is_none() || (exchange.status.is_none() && status.is_some());
+        if first && !status.is_some_and(|status: u16| (100..200).contains(&status)) {
             exchange.response = Some(at);
             exchange.status = status;
-            if let Some(fields) = fields {
-                let headers: Vec<_> = fields.all.iter().map(|(name, value)| httparse::Header { name, value }).collect();
-                exchange.headers = h1::kept(&headers);
-            }
+            stream.unknown |= fields.unknown;
+            let headers: Vec<_> = fields.all.iter().map(|(name, value)| httparse::Header { name, value }).collect();
+            exchange.headers = h1::kept(&headers);
             if exchange.method == "HEAD" || matches!(status, Some(204 | 304)) {
                 // What comes all the same is no body.
                 stream.content.end(exchange);

@@ -144,6 +144,33 @@ fn holes_and_ends_are_told() {
 }
 
 #[test]
+fn a_tunnel_is_known_by_the_tls_in_it_whatever_a_hole_hides() {
+    let request = b"\x05\x01\x00\x03\x06a.test\x01\xbb".as_slice();
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice();
+    // The method, the verdict, the reply, or all that the proxy says.
+    for (before, after) in [
+        (vec![(ToServer, b"\x05\x01\x00".as_slice())], vec![request]),
+        (vec![(ToServer, b"\x05\x02\x00\x02")], vec![b"\x01\x01u\x01p".as_slice(), request]),
+        (vec![(ToServer, b"\x05\x01\x00"), (ToClient, b"\x05\x00"), (ToServer, request)], vec![]),
+    ] {
+        let (mut session, _) = play(&before);
+        session.gap(ToClient, at(5), 2);
+        for message in &after {
+            assert_eq!(session.data(ToServer, at(6), message), Progress::Continues);
+        }
+        assert_eq!(session.data(ToServer, at(7), hello), Progress::Tunnel { consumed: 0 });
+        let exchange = session.finish().unwrap();
+        assert_eq!((exchange.url.as_str(), exchange.status), ("a.test:443", None), "{}", after.len());
+        assert_eq!(exchange.credentials_sent, after.len() == 2);
+        assert!(exchange.error.unwrap().contains("hole"));
+    }
+    // Without a hole a hello is no SOCKS message.
+    let (mut session, _) = play(&[(ToServer, b"\x05\x01\x00"), (ToClient, b"\x05\x00")]);
+    assert_eq!(session.data(ToServer, at(3), hello), Progress::Continues);
+    assert!(session.finish().unwrap().error.unwrap().contains("malformed"));
+}
+
+#[test]
 fn sniffing() {
     for bytes in [b"\x05".as_slice(), b"\x05\x01\x00", b"\x05\x02\x00", b"\x04\x01\x00\x50", b"\x04"] {
         assert!(looks_like_socks(bytes), "{bytes:?}");

@@ -117,8 +117,17 @@ impl Session {
             not_tls.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             return;
         }
+        // What the server said before the hello answers something else, that was not recorded.
+        let before_hello = self.hello.as_ref().is_some_and(|hello| at < hello.started);
+        if direction == Direction::ToClient
+            && before_hello
+            && self.sides.to_client.position == 0
+            && !super::starts_server_flight(bytes)
+        {
+            return;
+        }
         let side = self.sides.of_mut(direction);
-        side.position += bytes.len() as u64;
+        side.position = side.position.saturating_add(bytes.len() as u64);
         let Some(mut input) = side.records.resume(bytes).filter(|_| !side.over) else { return };
         if side.message_started.is_none() {
             side.message_started = Some(at);
@@ -155,7 +164,7 @@ impl Session {
             self.read_half_hello(at);
         }
         let side = self.sides.of_mut(direction);
-        side.position += length;
+        side.position = side.position.saturating_add(length);
         side.protected.records_missing();
         side.flight.hole();
         side.holed = true;
@@ -174,6 +183,11 @@ impl Session {
             && self.sides.to_client.encrypted
             && self.client_records.len() >= CLIENT_RECORDS.min(2)
             && self.server_encrypted_records > 0
+    }
+
+    /// The server's side said something, be it in a hole.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.sides.to_client.position > 0 || self.not_tls.is_some()
     }
 
     /// The bytes of the client's first flight as far as they came, record headers included.
@@ -197,6 +211,8 @@ impl Session {
         let shows_certificates = self.shows_certificates();
         Handshake {
             flow,
+            layer: 0,
+            tunnel: None,
             server_name: self.server_name.unwrap_or(Sighting::Hidden(client_veil)),
             certificates: match (self.certificates, &self.server_hello) {
                 (Some((chain, _)), _) => Sighting::Seen(chain),

@@ -1,5 +1,6 @@
 // Command server plays the public services of the lab: module proxies over
-// TLS, each with the chain and the manners that its case asks for.
+// TLS, each with the chain and the manners that its case asks for, and a proxy
+// that is spoken to over TLS or SOCKS.
 //
 // It reads one JSON configuration from standard input, writes the root that
 // plays the public authorities, and prints "ready" once every listener is open.
@@ -25,6 +26,8 @@ type config struct {
 	// SumdbKeyFile receives the verifier key of the checksum database, as for GOSUMDB.
 	SumdbKeyFile string `json:"sumdb_key_file"`
 	Sites        []site `json:"sites"`
+	// Proxy is the client's way out, if it has one of the lab's own.
+	Proxy *proxy `json:"proxy"`
 }
 
 // site is one service at one or more addresses.
@@ -90,6 +93,17 @@ func main() {
 				}
 			})
 		}
+	}
+	if c.Proxy != nil {
+		listener, err := net.Listen("tcp", c.Proxy.Listen)
+		if err != nil {
+			log.Fatal(err)
+		}
+		serving.Go(func() {
+			if err := c.Proxy.serve(listener, authorities, keys); err != nil {
+				log.Fatalf("proxy: %v", err)
+			}
+		})
 	}
 	fmt.Println("ready")
 	serving.Wait()

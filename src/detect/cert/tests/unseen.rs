@@ -169,3 +169,35 @@ fn words_about_something_else_speak_against_a_rejection() {
     tls13(&mut scene, PROXY, PROXY_AT, 19);
     assert_eq!(codes(&scene), Vec::<&str>::new());
 }
+
+#[test]
+fn what_go_says_of_a_host_behind_tls_to_a_proxy_is_said_of_that_host() {
+    for (env, words, codes) in [
+        ("HTTPS_PROXY=https://proxy.corp.test:3128\n", said(PROXY, UNKNOWN), vec![Code::CertUnknownAuthority]),
+        ("HTTPS_PROXY=https://proxy.corp.test:3128\n", said(PROXY, "proxyconnect tcp: EOF"), vec![]),
+        // Without a proxy the words are about a connection that was not recorded.
+        ("", said(PROXY, UNKNOWN), vec![]),
+    ] {
+        let mut scene = Scene::new();
+        scene.env(env).log(&words);
+        tls13(&mut scene, "proxy.corp.test", "198.51.100.8:3128", 53);
+        let found = assessed(&scene).found;
+        let seen: Vec<_> = found.iter().map(|finding| finding.code).collect();
+        assert_eq!(seen, codes, "{words}");
+        for finding in &found {
+            assert_eq!(finding.subject.host.as_deref(), Some(PROXY));
+            assert_eq!((finding.subject.port, finding.confidence()), (Some(443), Confidence::Moderate));
+        }
+    }
+}
+
+#[test]
+fn a_proxy_whose_certificate_is_rejected_is_named_itself() {
+    let mut scene = Scene::new();
+    scene.env("HTTPS_PROXY=https://proxy.corp.test:3128\n");
+    scene.log(&said(PROXY, &format!("proxyconnect tcp: {UNKNOWN}")));
+    tls13(&mut scene, "proxy.corp.test", "198.51.100.8:3128", 19);
+    let finding = only(&scene);
+    assert_eq!((finding.code, finding.subject.host.as_deref()), (Code::CertUnknownAuthority, Some("proxy.corp.test")));
+    assert_eq!((finding.subject.port, finding.confidence()), (Some(3128), Confidence::Moderate));
+}

@@ -70,6 +70,22 @@ pub(crate) fn looks_like_response(bytes: &[u8]) -> bool {
     !bytes.is_empty() && (bytes.starts_with(VERSION) || VERSION.starts_with(bytes))
 }
 
+/// Whether a piece in the middle of a client's stream begins with a request beyond doubt: its whole first line is there.
+pub(super) fn begins_request(piece: &[u8]) -> bool {
+    let line = piece.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    METHODS.iter().any(|method| line.starts_with(method))
+        && (line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0"))
+        && line.len() < piece.len()
+}
+
+/// Whether a piece in the middle of a server's stream begins with an answer beyond doubt: version and status are there.
+pub(super) fn begins_response(piece: &[u8]) -> bool {
+    let Some((version, rest)) = piece.split_at_checked(9) else { return false };
+    matches!(version, b"HTTP/1.0 " | b"HTTP/1.1 ")
+        && matches!(*rest, [b'1'..=b'5', b, c, end, ..] if b.is_ascii_digit() && c.is_ascii_digit() && matches!(end, b' ' | b'\r' | b'\n'))
+}
+
 /// What is kept of a request's head.
 #[derive(Debug)]
 pub(super) struct RequestHead {

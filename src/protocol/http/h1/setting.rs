@@ -36,6 +36,7 @@ impl Setting {
             headers: Vec::new(),
             body_bytes: 0,
             body_head: Vec::new(),
+            body_is_coded: false,
             body_sha256: None,
             complete: false,
             error: None,

@@ -164,7 +164,9 @@ fn holes_inside_bodies_are_tolerated() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab";
     let next = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     let (mut session, _) = play(&[(ToServer, GET), (ToServer, GET), (ToClient, head)]);
-    session.gap(ToClient, at(4), 8);
+    session.gap(ToClient, at(4), 5);
+    session.data(ToClient, at(4), b"hij");
+    assert_eq!(session.exchanges()[0].body_head, b"ab", "what comes after a hole is not the beginning");
     session.data(ToClient, at(5), next.as_bytes());
     let found: Vec<_> = session
         .exchanges()
@@ -174,20 +176,142 @@ fn holes_inside_bodies_are_tolerated() {
     assert_eq!(found, [(Some(200), 10, false, None, false), (Some(404), 0, true, sha256(b""), false)]);
 }
 
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+
+/// URL, status and whether a hole is blamed, of each exchange.
+fn told(session: Session) -> Vec<(String, Option<u16>, bool)> {
+    let blamed = |error: &Option<String>| error.as_ref().is_some_and(|error| error.contains("hole"));
+    session.finish().into_iter().map(|it| (it.url, it.status, blamed(&it.error))).collect()
+}
+
+fn get(path: &str) -> String {
+    GET.replace("/a ", &format!("{path} "))
+}
+
 #[test]
-fn a_hole_that_hides_the_end_of_a_body_or_a_head_stops_it() {
+fn a_hole_that_hides_the_end_of_a_body_or_a_head_ends_that_and_not_the_next() {
     for (answer, bytes) in [
         ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab", 9),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nab", 3),
         ("HTTP/1.1 200 OK\r\nContent-", 3),
-        ("", 3),
     ] {
         let (mut session, _) = play(&[(ToServer, GET), (ToClient, answer)]);
         session.gap(ToClient, at(4), bytes);
-        session.data(ToClient, at(5), b"HTTP/1.1 404 Not Found\r\n\r\n");
-        let [exchange] = session.exchanges() else { panic!("{answer}") };
-        assert!(exchange.error.as_ref().is_some_and(|error| error.contains("hole")) && !exchange.complete, "{answer}");
+        session.data(ToClient, at(5), b"the rest of it, HTTP/1.1 200 OK\r\n\r\n");
+        session.data(ToServer, at(6), get("/b").as_bytes());
+        session.data(ToClient, at(7), NOT_FOUND.as_bytes());
+        let status = Some(200).filter(|_| answer.len() > 30);
+        let expected =
+            [("http://proxy.test/a".to_owned(), status, true), ("http://proxy.test/b".to_owned(), Some(404), false)];
+        assert_eq!(told(session), expected, "{answer}");
     }
+}
+
+#[test]
+fn an_answer_in_a_hole_is_not_made_up_for_by_the_next_ones() {
+    // The answer to /a is in the hole; when it is noticed, /b was sent already.
+    let (mut session, _) = play(&[(ToServer, GET), (ToServer, &get("/b"))]);
+    session.gap(ToClient, at(3), 99);
+    session.data(ToClient, at(3), NOT_FOUND.as_bytes());
+    session.data(ToServer, at(4), get("/c").as_bytes());
+    session.data(ToClient, at(5), NOT_FOUND.as_bytes());
+    let url = |path: &str| format!("http://proxy.test{path}");
+    let expected = [(url("/a"), None, true), (url("/b"), Some(404), false), (url("/c"), Some(404), false)];
+    assert_eq!(told(session), expected);
+}
+
+#[test]
+fn what_may_be_pipelined_or_lacks_requests_is_not_paired_across_a_hole() {
+    let other = GET.replace("Go-http-client/1.1", "curl/8");
+    let (mut session, _) = play(&[(ToServer, &other)]);
+    session.gap(ToClient, at(2), 99);
+    session.data(ToClient, at(3), NOT_FOUND.as_bytes());
+    assert_eq!(told(session), [("http://proxy.test/a".to_owned(), None, true), (String::new(), Some(404), false)]);
+
+    let (mut session, _) = play(&[(ToServer, GET), (ToClient, NOT_FOUND)]);
+    session.gap(ToServer, at(3), 200);
+    session.data(ToClient, at(4), NOT_FOUND.as_bytes());
+    session.data(ToServer, at(5), get("/c").as_bytes());
+    session.data(ToClient, at(6), NOT_FOUND.as_bytes());
+    let url = |path: &str| format!("http://proxy.test{path}");
+    let expected = [
+        (url("/a"), Some(404), false),
+        (String::new(), Some(404), false),
+        (url("/c"), None, true),
+        (String::new(), Some(404), false),
+    ];
+    assert_eq!(told(session), expected);
+}
+
+#[test]
+fn requests_before_a_hole_in_the_client_s_direction_keep_their_answers() {
+    let (mut session, _) = play(&[(ToServer, GET), (ToServer, &get("/b"))]);
+    session.gap(ToServer, at(3), 200);
+    session.data(ToClient, at(4), format!("{NOT_FOUND}{NOT_FOUND}").as_bytes());
+    let url = |path: &str| format!("http://proxy.test{path}");
+    assert_eq!(told(session), [(url("/a"), Some(404), false), (url("/b"), Some(404), false)]);
+    // One that gets none is not said to be hidden: the server's side is whole.
+    let (mut session, _) = play(&[(ToServer, GET)]);
+    session.gap(ToServer, at(3), 200);
+    assert_eq!(told(session), [(url("/a"), None, false)]);
+}
+
+#[test]
+fn a_tunnel_whose_answer_is_in_a_hole_is_known_by_the_tls_in_it() {
+    let connect = "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n";
+    for hello in [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), b"GET / HTTP/1.1\r\n\r\n"] {
+        let (mut session, _) = play(&[(ToServer, connect)]);
+        session.data(ToServer, at(2), hello);
+        session.gap(ToClient, at(3), 39);
+        let progress = session.data(ToClient, at(3), b"\x16\x03\x03\x00\x7a\x02");
+        let is_tls = hello[0] == 0x16;
+        assert_eq!(progress, if is_tls { Progress::Tunnel { consumed: 0 } } else { Progress::Continues });
+        assert_eq!(session.take_early().to_server.map(|early| early.at), Some(at(2)));
+        assert_eq!(told(session)[0], ("a:443".to_owned(), None, true));
+    }
+}
+
+#[test]
+fn a_tunnel_whose_request_was_not_recorded_is_known_by_the_tls_in_it() {
+    let mut session = session();
+    let answer = b"HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03";
+    assert_eq!(session.data(ToClient, at(1), answer), Progress::Tunnel { consumed: 39 });
+    let mut by_client = self::session();
+    by_client.data(ToClient, at(1), b"HTTP/1.1 200 OK\r\n\r\n");
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    assert_eq!(by_client.data(ToServer, at(2), hello), Progress::Tunnel { consumed: 0 });
+    assert_eq!(by_client.finish()[0].method, "CONNECT");
+    let exchange = &session.finish()[0];
+    assert_eq!((exchange.method.as_str(), exchange.url.as_str(), exchange.status), ("CONNECT", "", Some(200)));
+    assert_eq!((exchange.complete, exchange.body_bytes, exchange.request), (true, 0, None));
+}
+
+#[test]
+fn only_whole_first_lines_are_taken_for_heads_after_a_hole() {
+    for piece in [
+        "HTTP/1.1 2",
+        "HTTP/1.1 abc \r\n\r\n",
+        "HTTP/1.1 2000 \r\n\r\n",
+        " HTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/2 200\r\n\r\n",
+    ] {
+        assert!(!begins_response(piece.as_bytes()), "{piece}");
+    }
+    for piece in ["GET /", "GET / HTTP/1.1", "get / HTTP/1.1\r\n", "GET /\r\n HTTP/1.1\r\n", "x GET / HTTP/1.1\r\n"] {
+        assert!(!begins_request(piece.as_bytes()), "{piece}");
+    }
+    assert!(begins_response(b"HTTP/1.1 200\r\n\r\n") && begins_request(b"GET / HTTP/1.1\r\n"));
+}
+
+#[test]
+fn rfc_9110_9_3_6_a_refused_connect_has_a_body_and_the_next_request_follows() {
+    let connect = "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n";
+    let refusal =
+        "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n4;why=policy\r\nno!!\r\n0\r\nX-T: 1\r\n\r\n";
+    let (session, progress) = play(&[(ToServer, connect), (ToClient, refusal), (ToServer, GET), (ToClient, NOT_FOUND)]);
+    assert_eq!(progress, Progress::Continues);
+    let found: Vec<_> = session.exchanges().iter().map(|e| (e.status, e.body_bytes, e.complete)).collect();
+    assert_eq!(found, [(Some(403), 4, true), (Some(404), 0, true)]);
 }
 
 #[test]

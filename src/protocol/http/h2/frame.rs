@@ -5,9 +5,13 @@ const MAX_BLOCK: usize = 256 << 10;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY_FRAME: u8 = 2;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 0x1;
@@ -45,6 +49,8 @@ enum State {
     Data { header: Header, content: usize, padding: usize },
     /// A frame of no interest: bytes left.
     Ignored(usize),
+    /// After a hole: where frames begin is unknown.
+    Lost,
     /// Nothing more can be read.
     Stopped,
 }
@@ -85,15 +91,17 @@ impl Frames {
         Self { state, pending: Vec::new(), block: None }
     }
 
+    /// Nothing is read, for good or until frames are found again.
     pub(super) const fn is_stopped(&self) -> bool {
-        matches!(self.state, State::Stopped)
+        matches!(self.state, State::Stopped | State::Lost)
     }
 
     pub(super) fn stop(&mut self) {
         *self = Self { state: State::Stopped, pending: Vec::new(), block: None };
     }
 
-    /// Skips a hole. The stream in whose DATA it lies; `None` where it lies elsewhere, and reading stops.
+    /// Skips a hole. The stream in whose DATA it lies; `None` where it lies elsewhere, and reading stops until
+    /// [`Frames::resume`] finds frames again.
     pub(super) fn skip(&mut self, length: u64) -> Option<u32> {
         if let State::Data { header, content, .. } = &mut self.state
             && let Some(left) = usize::try_from(length).ok().and_then(|length| content.checked_sub(length))
@@ -101,8 +109,21 @@ impl Frames {
             *content = left;
             return Some(header.stream);
         }
-        self.stop();
+        if !matches!(self.state, State::Stopped) {
+            self.stop();
+            self.state = State::Lost;
+        }
         None
+    }
+
+    /// After a hole: goes on where a record of TLS holds nothing but whole frames, or ends in a DATA frame. Senders put
+    /// frames into records of their own, and bytes that are none hardly pass. True where it went on.
+    pub(super) fn resume(&mut self, record: &[u8], is_known: impl Fn(u32) -> bool) -> bool {
+        let found = matches!(self.state, State::Lost) && are_frames(record, is_known);
+        if found {
+            self.state = State::Header;
+        }
+        found
     }
 
     /// Takes bytes and calls `take` with what they say.
@@ -183,7 +204,7 @@ impl Frames {
                 self.state = if left == 0 { State::Header } else { State::Ignored(left) };
                 left == 0
             }
-            State::Stopped => false,
+            State::Lost | State::Stopped => false,
         }
     }
 
@@ -253,6 +274,46 @@ impl Frames {
             });
         }
         Some(())
+    }
+}
+
+/// Whether bytes are frames that follow on each other, by all that a frame's header must keep to (RFC 9113 §4.1, §6).
+fn are_frames(bytes: &[u8], is_known: impl Fn(u32) -> bool) -> bool {
+    let mut rest = bytes;
+    let mut in_block = false;
+    while !rest.is_empty() {
+        let Some((head, after)) = rest.split_at_checked(9) else { return false };
+        let Some(header) = header(head).filter(|_| head.get(5).is_some_and(|byte| byte & 0x80 == 0)) else {
+            return false;
+        };
+        if in_block != (header.kind == CONTINUATION) || !is_plausible(header, &is_known) {
+            return false;
+        }
+        in_block = matches!(header.kind, HEADERS | PUSH_PROMISE | CONTINUATION) && !header.has(END_HEADERS);
+        match after.get(header.length..) {
+            Some(next) => rest = next,
+            None => return header.kind == DATA,
+        }
+    }
+    !bytes.is_empty() && !in_block
+}
+
+fn is_plausible(header: Header, is_known: impl Fn(u32) -> bool) -> bool {
+    let Header { length, kind, flags, stream } = header;
+    let only = |allowed: u8| flags & !allowed == 0;
+    let requests = !stream.is_multiple_of(2);
+    match kind {
+        DATA => only(END_STREAM | PADDED) && is_known(stream) && length <= MAX_BLOCK,
+        HEADERS => only(END_STREAM | END_HEADERS | PADDED | PRIORITY) && requests && length <= MAX_BLOCK,
+        PRIORITY_FRAME => only(0) && length == 5 && stream != 0,
+        RST_STREAM => only(0) && length == 4 && requests,
+        SETTINGS => only(END_STREAM) && length.is_multiple_of(6) && stream == 0,
+        PUSH_PROMISE => only(END_HEADERS | PADDED) && requests && length <= MAX_BLOCK,
+        PING => only(END_STREAM) && length == 8 && stream == 0,
+        GOAWAY => only(0) && (8..=MAX_BLOCK).contains(&length) && stream == 0,
+        WINDOW_UPDATE => only(0) && length == 4,
+        CONTINUATION => only(END_HEADERS) && requests && length <= MAX_BLOCK,
+        _ => false,
     }
 }
 

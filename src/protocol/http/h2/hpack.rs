@@ -6,8 +6,8 @@ use super::huffman::Code;
 
 /// The table's size before anybody says otherwise (RFC 9113 §6.5.2).
 const DEFAULT_SIZE: usize = 4_096;
-/// The largest table that is followed. Which size the decoding side allowed need not be known: the encoder names it in the
-/// block (§4.2).
+/// The largest table that is followed; the older entries of a larger one are unknown. Which size the decoding side allowed
+/// need not be known: the encoder names it in the block (§4.2).
 const MAX_SIZE: usize = 1 << 16;
 /// An entry's cost beside its bytes (§4.1).
 const ENTRY: usize = 32;
@@ -80,52 +80,82 @@ const STATIC: [(&str, &str); 61] = [
 type Field = (Vec<u8>, Vec<u8>);
 
 /// The decoder of one direction.
+///
+/// It may miss blocks, and goes on after them: indices count from the newest entry (§2.3.3), so that those which were added
+/// since are known whatever was before. What an older one stands for is unknown, and never guessed.
 pub(super) struct Decoder {
     code: Code,
-    /// The newest entry first.
-    entries: VecDeque<Field>,
+    /// The newest entry first; `None` for one whose name is unknown.
+    entries: VecDeque<Option<Field>>,
     size: usize,
     limit: usize,
+    /// The table may hold more than `entries`.
+    incomplete: bool,
 }
 
 impl Decoder {
     pub(super) fn new() -> Self {
-        Self { code: Code::new(), entries: VecDeque::new(), size: 0, limit: DEFAULT_SIZE }
+        Self { code: Code::new(), entries: VecDeque::new(), size: 0, limit: DEFAULT_SIZE, incomplete: false }
     }
 
-    /// Reads a whole block and calls `take` with name and value of each field. `None` where the block breaks the rules: what the
-    /// table holds is unknown then, and the decoder is of no more use.
-    pub(super) fn decode(&mut self, block: &[u8], mut take: impl FnMut(&[u8], &[u8])) -> Option<()> {
+    /// A block was missed: what the table holds is unknown from here on.
+    pub(super) fn forget(&mut self) {
+        self.entries.clear();
+        self.size = 0;
+        self.incomplete = true;
+    }
+
+    /// Reads a whole block and calls `take` with name and value of each field that is known. Says whether all were; a block
+    /// that breaks the rules is known as far as it is read.
+    pub(super) fn decode(&mut self, block: &[u8], take: impl FnMut(&[u8], &[u8])) -> bool {
+        let whole = self.fields(block, take);
+        if whole.is_none() {
+            self.forget();
+        }
+        whole.unwrap_or(false)
+    }
+
+    fn fields(&mut self, block: &[u8], mut take: impl FnMut(&[u8], &[u8])) -> Option<bool> {
         let mut rest = block;
+        let mut whole = true;
         while let Some(first) = rest.first().copied() {
             match first {
                 0x80.. => {
                     let index = integer(&mut rest, 7)?;
-                    let (name, value) = self.entry(index)?;
-                    take(name, value);
+                    match self.entry(index)? {
+                        Some((name, value)) => take(name, value),
+                        None => whole = false,
+                    }
                 }
-                0x40.. => {
-                    let (name, value) = self.literal(&mut rest, 6)?;
-                    take(&name, &value);
-                    self.insert(name, value);
-                }
-                0x20.. => {
-                    self.limit = integer(&mut rest, 5).filter(|limit| *limit <= MAX_SIZE)?;
+                0x20..0x40 => {
+                    let limit = integer(&mut rest, 5)?;
+                    self.incomplete |= limit > MAX_SIZE;
+                    self.limit = limit.min(MAX_SIZE);
                     self.evict(0);
                 }
                 _ => {
-                    let (name, value) = self.literal(&mut rest, 4)?;
-                    take(&name, &value);
+                    let indexed = first >= 0x40;
+                    let field = self.literal(&mut rest, if indexed { 6 } else { 4 })?;
+                    match &field {
+                        Some((name, value)) => take(name, value),
+                        None => whole = false,
+                    }
+                    if indexed {
+                        self.insert(field);
+                    }
                 }
             }
         }
-        Some(())
+        Some(whole)
     }
 
-    fn literal(&self, rest: &mut &[u8], prefix: u8) -> Option<Field> {
+    /// A literal field; `Some(None)` where the index of its name is unknown.
+    fn literal(&self, rest: &mut &[u8], prefix: u8) -> Option<Option<Field>> {
         let index = integer(rest, prefix)?;
-        let name = if index == 0 { self.string(rest)? } else { self.entry(index)?.0.to_vec() };
-        Some((name, self.string(rest)?))
+        let name =
+            if index == 0 { Some(self.string(rest)?) } else { self.entry(index)?.map(|(name, _)| name.to_vec()) };
+        let value = self.string(rest)?;
+        Some(name.map(|name| (name, value)))
     }
 
     fn string(&self, rest: &mut &[u8]) -> Option<Vec<u8>> {
@@ -136,31 +166,40 @@ impl Decoder {
         if coded { self.code.decode(bytes) } else { Some(bytes.to_vec()) }
     }
 
-    fn entry(&self, index: usize) -> Option<(&[u8], &[u8])> {
+    /// The entry of that index; `Some(None)` where it is unknown, `None` where there can be none.
+    fn entry(&self, index: usize) -> Option<Option<(&[u8], &[u8])>> {
         let index = index.checked_sub(1)?;
         if let Some((name, value)) = STATIC.get(index) {
-            return Some((name.as_bytes(), value.as_bytes()));
+            return Some(Some((name.as_bytes(), value.as_bytes())));
         }
-        let (name, value) = self.entries.get(index.checked_sub(STATIC.len())?)?;
-        Some((name, value))
+        match self.entries.get(index.checked_sub(STATIC.len())?) {
+            Some(Some((name, value))) => Some(Some((name, value))),
+            Some(None) => Some(None),
+            None => self.incomplete.then_some(None),
+        }
     }
 
-    fn insert(&mut self, name: Vec<u8>, value: Vec<u8>) {
-        let cost = name.len().saturating_add(value.len()).saturating_add(ENTRY);
+    fn insert(&mut self, field: Option<Field>) {
+        let cost = cost(field.as_ref());
         self.evict(cost);
         if cost <= self.limit {
             self.size += cost;
-            self.entries.push_front((name, value));
+            self.entries.push_front(field);
         }
     }
 
     /// Makes room for an entry that costs so much (§4.4).
     fn evict(&mut self, cost: usize) {
         while self.size.saturating_add(cost) > self.limit {
-            let Some((name, value)) = self.entries.pop_back() else { return };
-            self.size = self.size.saturating_sub(name.len() + value.len() + ENTRY);
+            let Some(field) = self.entries.pop_back() else { return };
+            self.size = self.size.saturating_sub(self::cost(field.as_ref()));
         }
     }
+}
+
+/// What an entry takes (§4.1). One that is unknown takes more in truth, so that it may stay for longer here than there.
+fn cost(field: Option<&Field>) -> usize {
+    field.map_or(0, |(name, value)| name.len().saturating_add(value.len())).saturating_add(ENTRY)
 }
 
 /// An integer whose first `prefix` bits stand in the first byte (§5.1), below 2^28.
@@ -197,11 +236,17 @@ mod tests {
     }
 
     fn fields(decoder: &mut Decoder, block: &str) -> Option<Vec<String>> {
+        let (whole, fields) = known(decoder, block);
+        whole.then_some(fields)
+    }
+
+    /// Whether all fields of a block are known, and those that are.
+    fn known(decoder: &mut Decoder, block: &str) -> (bool, Vec<String>) {
         let mut fields = Vec::new();
-        decoder.decode(&hex(block), |name, value| {
+        let whole = decoder.decode(&hex(block), |name, value| {
             fields.push(format!("{}: {}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
-        })?;
-        Some(fields)
+        });
+        (whole, fields)
     }
 
     #[test]
@@ -232,12 +277,75 @@ mod tests {
 
     #[test]
     fn broken_blocks_are_refused() {
-        for block in ["80", "3f", "ff ff ff ff ff 00", "40 05 61", "be", "3f e1 ff 7f", "00 81 00 00"] {
+        for block in ["80", "3f", "ff ff ff ff ff 00", "40 05 61", "be", "00 81 00 00"] {
             assert!(fields(&mut Decoder::new(), block).is_none(), "{block}");
         }
     }
 
+    #[test]
+    fn rfc_7541_4_2_size_updates_may_come_in_twos() {
+        let mut decoder = Decoder::new();
+        fields(&mut decoder, "4001 6101 62").unwrap();
+        // To nothing and back to 4096: the table was emptied between.
+        assert_eq!(fields(&mut decoder, "20 3fe1 1f 82").unwrap(), [":method: GET"]);
+        assert_eq!((decoder.entries.len(), decoder.limit), (0, 4_096));
+        assert!(fields(&mut decoder, "be").is_none(), "no entry");
+    }
+
+    #[test]
+    fn entries_older_than_a_missed_block_are_unknown_and_newer_ones_known() {
+        let mut decoder = Decoder::new();
+        fields(&mut decoder, "4001 6101 31").unwrap();
+        decoder.forget();
+        // The static table and literals need no other; 62 is unknown, and so is a name that it stands for.
+        assert_eq!(
+            known(&mut decoder, "82 be 0001 6201 32 7e01 33"),
+            (false, vec![":method: GET".into(), "b: 2".into()])
+        );
+        // The one whose name is unknown was added, and now "c: 4" before it.
+        assert_eq!(known(&mut decoder, "4001 6301 34 be"), (true, vec!["c: 4".into(), "c: 4".into()]));
+        assert_eq!(known(&mut decoder, "be bf c0"), (false, vec!["c: 4".into()]));
+    }
+
+    #[test]
+    fn of_a_table_larger_than_is_followed_the_newest_entries_are_known() {
+        let mut decoder = Decoder::new();
+        assert_eq!(known(&mut decoder, "3fe1ff7f 4001 6101 31 be"), (true, vec!["a: 1".into(), "a: 1".into()]));
+        assert_eq!((decoder.limit, known(&mut decoder, "bf")), (MAX_SIZE, (false, vec![])));
+    }
+
     proptest! {
+        /// Whatever block is missed, no field gets a value that the encoder did not mean.
+        #[test]
+        fn a_missed_block_makes_no_wrong_value(missed in 0_usize..12, adds in proptest::collection::vec(0_usize..9, 12), sizes in proptest::collection::vec(0_u8..31, 12)) {
+            let (mut whole, mut holed) = (Decoder::new(), Decoder::new());
+            for (number, (add, size)) in adds.iter().zip(sizes).enumerate() {
+                let mut block = if number % 5 == 3 { vec![0x20 | size] } else { Vec::new() };
+                for _ in 0..*add {
+                    block.extend([0x40, 1, b'n', 2, u8::try_from(number).unwrap(), size]);
+                }
+                // The whole table by index, as far as there is one.
+                let mut told = Vec::new();
+                prop_assert!(whole.decode(&block, |_, _| ()));
+                let mut all = Vec::new();
+                for index in 0..whole.entries.len().min(60) {
+                    let one = [0x80 | (62 + u8::try_from(index).unwrap())];
+                    prop_assert!(whole.decode(&one, |_, value| told.push(Some(value.to_vec()))));
+                    all.push(one);
+                }
+                if number == missed {
+                    holed.forget();
+                    continue;
+                }
+                holed.decode(&block, |_, _| ());
+                for (one, told) in all.iter().zip(&told) {
+                    let mut value = None;
+                    holed.decode(one, |_, found| value = Some(found.to_vec()));
+                    prop_assert!(value.is_none() || value == *told);
+                }
+            }
+        }
+
         #[test]
         fn no_bytes_make_it_panic_or_hold_much(blocks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..10)) {
             let mut decoder = Decoder::new();
