@@ -121,6 +121,8 @@ class Lab:
         config = {"root_file": str(self.folder / "root.pem"), "sumdb_key_file": str(self.folder / "sumdb.key"), "sites": listen}
         if self.case.get("keys"):
             config["keys_file"] = str(self.folder / "keys.log")
+        if self.case.get("trusts_appliance"):
+            config["appliance_file"] = str(self.folder / "appliance.pem")
         self.start("net", [WORK / "server"], "ready", first_line=json.dumps(config), more_input=False)
         if self.case.get("resolver") == "unbound":
             self.unbound()

@@ -1,5 +1,7 @@
 //! Each code, what looks like it and is innocent, and what cannot be read.
 
+mod inside_tls;
+
 use super::*;
 use crate::observation::Veil;
 use crate::testing::Scene;
@@ -74,7 +76,7 @@ const JSON: &str = "{\"Version\":\"v1.0.0\",\"Time\":\"2026-01-02T03:04:05Z\"}";
 fn ordinary_answers_are_silent() {
     for (path, kind, body) in [
         (INFO, "application/json", JSON),
-        ("/example.com/x/@latest", "application/json", "\n {}"),
+        ("/example.com/x/@latest", "application/json", "\n {\"version\":\"v1.0.0\"}"),
         ("/example.com/x/@v/list", "text/plain", ""),
         ("/example.com/x/@v/v1.0.0.mod", "text/plain", "// a comment\nmodule example.com/x\n"),
         (ZIP, "application/zip", "PK\u{3}\u{4}"),
@@ -252,9 +254,117 @@ fn something_else_than_the_protocol_is_unexpected() {
         let finding = only(&scene);
         assert_eq!((finding.code, finding.fault), (Code::HttpUnexpectedContent, Fault::Client), "{path} {body}");
     }
-    // What is compressed cannot be judged by its first bytes.
-    let coded = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n\u{1f}abc";
+    for (path, body) in [
+        (INFO, "{\"error\":\"no such repository\"}"),
+        (INFO, "{\"Version\":"),
+        ("/example.com/x/@latest", "{}"),
+        ("/example.com/x/@v/v1.0.0.mod", "{\"error\":\"no such repository\"}"),
+        ("/example.com/x/@v/v1.0.0.mod", ""),
+        ("/example.com/x/@v/list", "{\"error\":\"no such repository\"}"),
+        ("/sumdb/sum.golang.org/latest", "{}"),
+    ] {
+        assert_eq!(of(path, &answer("200 OK", "application/json", body)), ["http.unexpected_content"], "{path} {body}");
+    }
+    // What is compressed in a way that is not read here cannot be judged by its first bytes.
+    let coded = "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n\u{1f}abc";
     assert_eq!(of(INFO, coded), NONE);
+}
+
+#[test]
+fn compressed_pages_are_unpacked() {
+    let squeezed = |text: &str| {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut writer, text.as_bytes()).unwrap();
+        writer.finish().unwrap()
+    };
+    for (status, path, text, kind, code) in [
+        ("403 Forbidden", INFO, FILTER, "text/html", Some("http.block_page")),
+        ("200 OK", INFO, JSON, "application/json", None),
+        ("200 OK", INFO, PAGE, "application/json", Some("http.unexpected_content")),
+    ] {
+        for cut in [0, 6] {
+            let mut body = squeezed(text);
+            body.truncate(body.len() - cut);
+            let mut scene = scene();
+            exchange(&mut scene, AT, PROXY, path, &answer(status, kind, ""));
+            let mut case = scene.case();
+            case.exchanges[0].headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
+            case.exchanges[0].body_bytes = body.len() as u64;
+            case.exchanges[0].body_head = body;
+            let found = assess(&case, &scene.reference).found;
+            let expected: Vec<&str> = code.into_iter().collect();
+            assert_eq!(found.iter().map(|finding| finding.code.id()).collect::<Vec<_>>(), expected, "{text} -{cut}");
+        }
+    }
+    // A little that unpacks to a lot costs no more than a little.
+    let mut scene = scene();
+    exchange(&mut scene, AT, PROXY, INFO, &answer("200 OK", "application/json", ""));
+    let mut case = scene.case();
+    case.exchanges[0].headers.push(("content-encoding".to_owned(), "gzip".to_owned()));
+    case.exchanges[0].body_head = squeezed(&"{".repeat(1 << 20));
+    assert!(page::content(&case.exchanges[0]).unwrap().len() <= 8 << 10);
+}
+
+#[test]
+fn a_module_that_is_asked_for_is_named_and_signatures_are_not() {
+    let mut scene = scene();
+    exchange(&mut scene, AT, PROXY, INFO, &answer("403 Forbidden", "text/plain", "no"));
+    exchange(&mut scene, AT, PROXY, "/example.com/y/@v/v2.0.0.zip", &answer("403 Forbidden", "text/plain", "no"));
+    exchange(&mut scene, AT, PROXY, "/example.com/z/@v/list", &answer("403 Forbidden", "text/plain", "no"));
+    let finding = only(&scene);
+    assert_eq!(finding.subject.module.as_deref(), Some("example.com/x@v1.0.0"));
+    let modules = ["example.com/x@v1.0.0", "example.com/y@v2.0.0"].map(str::to_owned).to_vec();
+    assert_eq!(finding.details.get("modules"), Some(&Detail::List(modules)));
+    assert_eq!(shown("https://h/a?X-Goog-Signature=1"), "https://h/a?…");
+    assert_eq!(shown("https://h/a?go-get=1"), "https://h/a?go-get=1");
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_body_cuts_it_unless_the_client_had_left() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 5000\r\n\r\nPK\u{3}\u{4}abcdef";
+    for left_before in [false, true] {
+        let mut scene = scene();
+        let mut tcp = scene.connect(AT);
+        scene.open(&mut tcp);
+        scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+        scene.server_sends(&mut tcp, PSH, cut.as_bytes());
+        if left_before {
+            scene.client_sends(&mut tcp, FIN, &[]);
+        }
+        scene.reset(&tcp, 53);
+        assert_eq!(codes(&scene), if left_before { &NONE[..] } else { &["http.truncated_body"] });
+    }
+}
+
+#[test]
+fn a_close_with_another_senders_marks_is_not_the_servers() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 5000\r\n\r\nPK\u{3}\u{4}abcdef";
+    for (ttl, timestamps, fault) in [(53, true, Fault::Upstream), (118, false, Fault::Interference)] {
+        let mut scene = scene();
+        let mut tcp = scene.connect(AT);
+        scene.open(&mut tcp);
+        scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+        scene.server_sends(&mut tcp, PSH, cut.as_bytes());
+        scene.fin(&mut tcp, ttl, timestamps);
+        scene.client_sends(&mut tcp, FIN, &[]);
+        let finding = only(&scene);
+        assert_eq!((finding.code, finding.fault), (Code::HttpTruncatedBody, fault), "{ttl}");
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_for_a_plain_url_is_the_proxy_familys() {
+    let mut scene = Scene::new();
+    scene.env("GOPROXY=http://modules.corp.example\nHTTP_PROXY=http://10.0.0.8:3128\n");
+    let path = format!("http://{PROXY}{INFO}");
+    let wanted = answer("407 Proxy Authentication Required", "text/html", PAGE);
+    exchange(&mut scene, "10.0.0.8:3128", PROXY, &path, &wanted);
+    assert_eq!(codes(&scene), NONE);
+    let finding = scene.finding(Code::ProxyAuthRequired);
+    assert_eq!((finding.subject.host.as_deref(), finding.subject.port), (Some(PROXY), Some(80)));
+    // Asked again with a password, it lets the request pass.
+    exchange(&mut scene, "10.0.0.8:3128", PROXY, &path, &answer("200 OK", "application/json", JSON));
+    assert!(!scene.findings().iter().any(|finding| finding.code == Code::ProxyAuthRequired));
 }
 
 #[test]
@@ -320,6 +430,27 @@ fn behind_tls_gos_words_count_with_moderate_confidence_and_leave_the_page_open()
         let finding = &assessment.found[0];
         assert_eq!((finding.code, finding.fault, finding.confidence()), (code, fault, Confidence::Moderate), "{words}");
         assert!(assessment.not_assessed.iter().any(|open| open.veil == Veil::Encrypted));
+    }
+    let insecure = |to: &str| format!("Get \"{to}\": redirected from secure URL {url} to insecure URL {to}");
+    for (words, code) in [
+        (insecure("http://hotspot.example/login?continue=x"), "http.captive_portal"),
+        (insecure("http://files.example/x"), "http.unexpected_content"),
+        (format!("Get \"{url}\": stopped after 10 redirects"), "http.unexpected_content"),
+        (
+            format!("Get \"{url}\": http2: Transport received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM"),
+            "http.stream_error",
+        ),
+        (
+            format!(
+                "Get \"{url}\": http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug=\"\""
+            ),
+            "http.stream_error",
+        ),
+    ] {
+        let assessment = told(&words);
+        assert_eq!(assessment.found.iter().map(|finding| finding.code.id()).collect::<Vec<_>>(), [code], "{words}");
+        assert_eq!(assessment.found[0].subject.host.as_deref(), Some("proxy.golang.org"), "{words}");
+        assert!(assessment.found[0].evidence().len() > 1, "the connection is cited");
     }
     for words in [format!("Get \"{url}\": context deadline exceeded"), format!("Get \"{url}\": Forbidden")] {
         assert!(told(&words).found.is_empty(), "{words}");

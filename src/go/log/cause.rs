@@ -266,6 +266,11 @@ fn http2(text: &str) -> Option<GoErrorKind> {
             debug: debug.map(|debug| limited(debug, 200).to_owned()),
         });
     }
+    // Of a connection's first request (http2 `setGoAway`).
+    if let Some((_, rest)) = text.split_once("Transport received GOAWAY from server ErrCode:") {
+        let code = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        return Some(GoErrorKind::GoAway { code: limited(code, 60).to_owned(), debug: None });
+    }
     if text.contains("http2: client connection lost") {
         return Some(GoErrorKind::ConnectionLost);
     }

@@ -9,8 +9,8 @@ use crate::types::{Direction, Moment};
 #[derive(Default)]
 pub(super) struct Inner {
     reader: Reader,
-    /// The client has left: what the server does not say any more cuts nothing short.
-    client_left: bool,
+    /// Where the client has left: what the server does not say any more after that cuts nothing short.
+    client_left: Option<Moment>,
 }
 
 /// The reader of decrypted bytes.
@@ -69,10 +69,13 @@ impl Inner {
 
     /// The sender of that direction ends it, by a `close_notify` or by closing the connection.
     pub(super) fn closed(&mut self, direction: Direction, at: Moment) {
-        if direction == Direction::ToClient && self.client_left {
+        // A FIN is told at the end only, and the client's own farewell may have been its answer.
+        if direction == Direction::ToClient && self.client_left.is_some_and(|left| left < at) {
             return;
         }
-        self.client_left |= direction == Direction::ToServer;
+        if direction == Direction::ToServer {
+            self.client_left.get_or_insert(at);
+        }
         match &mut self.reader {
             Reader::Http2(session) => session.closed(direction),
             Reader::Http1(session) => session.closed(direction, at),

@@ -16,7 +16,7 @@ var httpManners = map[string]http.HandlerFunc{
 	"forbidden":    refuse(http.StatusForbidden, "this repository needs a token"),
 	"rate-limited": refuse(http.StatusTooManyRequests, "too many requests"),
 	"server-error": refuse(http.StatusBadGateway, "upstream connect error"),
-	"block-page":   page(http.StatusForbidden, "Access to this web site was blocked by your organization. Category: Software downloads."),
+	"block-page":   page(http.StatusForbidden, filterText),
 	"html":         page(http.StatusOK, "Welcome to the artifact repository. Please sign in."),
 	"portal": func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "http://login.portal.example/hotspot?continue="+url.QueryEscape(r.URL.String()), http.StatusFound)
@@ -24,6 +24,27 @@ var httpManners = map[string]http.HandlerFunc{
 	"truncated-zip": serveTruncatedZip,
 	"stream-error":  abortZip,
 	"tampered-zip":  serveTamperedZip,
+
+	"redirect-zip":   redirectZips,
+	"storage":        serveStorage,
+	"redirect-sso":   redirectToSignOn,
+	"redirect-plain": redirectToPlain,
+	"redirect-loop":  redirectForever,
+
+	"block-page-gzip": squeezed(page(http.StatusForbidden, filterText)),
+	"modules-gzip":    squeezed(serveModules),
+	"vendor-page":     rawPage(http.StatusForbidden, fortiGuard),
+	"not-from-here":   rawPage(http.StatusForbidden, notFromHere, "Server", "ESF"),
+	"legal":           rawPage(http.StatusUnavailableForLegalReasons, notFromHere, "Link", `<https://lab.example/order>; rel="blocked-by"`),
+	"challenge":       rawPage(http.StatusForbidden, challenge, "Server", "cloudflare", "Cf-Mitigated", "challenge"),
+	"balancer":        rawPage(http.StatusServiceUnavailable, balancerText, "Retry-After", "30"),
+	"slow-down":       rawPage(http.StatusTooManyRequests, "Too many requests\n", "Content-Type", "text/plain; charset=utf-8", "Retry-After", "120"),
+	"zip-page":        except(".zip", page(http.StatusOK, "Welcome to the artifact repository.")),
+	"mod-page":        except(".mod", page(http.StatusOK, "Welcome to the artifact repository.")),
+	"json-error":      except(".info", words("application/json", `{"error":"no such repository","code":1404}`)),
+	"empty-info":      except(".info", words("application/json", "")),
+	"lookup-page":     except("/lookup/"+modulePath+"@"+moduleVersion, page(http.StatusOK, "Welcome to the artifact repository.")),
+	"latest-only":     serveLatestOnly,
 }
 
 // The one module of the lab, served in the protocol of `go help goproxy`.
