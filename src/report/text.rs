@@ -167,7 +167,10 @@ fn blind_spots(page: &mut Page, report: &Report) {
         if !whose.is_empty() {
             page.item("  ", Ink::Plain, &format!("What was asked of {whose}, and the answers: TLS encrypts them."));
         }
-        if report.verdict.outcome != Outcome::Ok && !(certificates.is_empty() && exchanges.is_empty()) {
+        // Below TLS nothing more is to be learned from what is said inside of it.
+        let inside = |cause: &str| ["cert.", "http.", "artifact."].iter().any(|family| cause.starts_with(family));
+        let wanted = report.verdict.outcome != Outcome::Ok && report.verdict.cause.is_none_or(inside);
+        if wanted && !(certificates.is_empty() && exchanges.is_empty()) {
             page.item("  ", Ink::Plain, words::KEYS);
         }
         let names = others.iter().map(|item| match place(&item.subject) {

@@ -17,7 +17,7 @@ pub(super) struct Facts {
 }
 
 /// Where a cause may begin in a text that names no request.
-const BEGINNINGS: [&str; 18] = [
+const BEGINNINGS: [&str; 19] = [
     "proxyconnect tcp: ",
     "socks connect tcp",
     "dial tcp",
@@ -36,6 +36,7 @@ const BEGINNINGS: [&str; 18] = [
     "connection error: ",
     "malformed HTTP ",
     "redirected from secure URL ",
+    "stopped after 10 redirects",
 ];
 
 /// The kind of the first cause that stands anywhere in the text.
