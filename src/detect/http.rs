@@ -23,6 +23,7 @@ use crate::go::target::{ModuleRequest, RequestKind};
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Connection, Exchange, HttpProtocol, Relevance};
 use crate::reference::Reference;
+use crate::types::FlowId;
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[
@@ -94,13 +95,18 @@ impl Trouble {
 
 fn assess(case: &Case, reference: &Reference) -> Assessment {
     let redirects = Redirects::of(case);
+    let mut speakers = Speakers::new();
     let asked: Vec<(usize, Asked<'_>)> = (0..case.exchanges.len())
-        .filter_map(|index| Some((index, asked(case, reference, &redirects, index)?)))
+        .filter_map(|index| Some((index, asked(case, reference, &redirects, &mut speakers, index)?)))
         .collect();
+    let mut successes: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, one) in asked.iter().filter(|(_, one)| succeeded(one.exchange)) {
+        *successes.entry(&one.exchange.url).or_default() += 1;
+    }
     let mut groups: BTreeMap<(Code, String), Vec<(&Asked<'_>, Trouble)>> = BTreeMap::new();
     let mut told: BTreeSet<usize> = BTreeSet::new();
     for (index, one) in &asked {
-        if told.contains(index) || one.is_overcome(case, &asked) {
+        if told.contains(index) || one.is_overcome(case, &successes) {
             continue;
         }
         if let Some(trouble) = judge(case, reference, one) {
@@ -117,7 +123,21 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
     assessment
 }
 
-fn asked<'c>(case: &'c Case, reference: &Reference, redirects: &Redirects, index: usize) -> Option<Asked<'c>> {
+/// Who speaks to a host in a connection, judged once.
+type Speakers = BTreeMap<(FlowId, String), Speaker>;
+
+/// Whether it was answered to the end, and well.
+fn succeeded(exchange: &Exchange) -> bool {
+    exchange.status.is_some_and(|status| (200..300).contains(&status)) && exchange.error.is_none() && exchange.complete
+}
+
+fn asked<'c>(
+    case: &'c Case,
+    reference: &Reference,
+    redirects: &Redirects,
+    speakers: &mut Speakers,
+    index: usize,
+) -> Option<Asked<'c>> {
     let exchange = case.exchanges.get(index)?;
     if exchange.is_connect() || exchange.protocol == HttpProtocol::Socks {
         return None;
@@ -131,7 +151,11 @@ fn asked<'c>(case: &'c Case, reference: &Reference, redirects: &Redirects, index
     }
     let host = exchange.host()?.to_ascii_lowercase();
     let first = before.first().and_then(|first| ModuleRequest::from_url(&first.url));
-    let speaker = Speaker::of(case, reference, connection, &host, exchange.url.starts_with("https://"));
+    let secure = exchange.url.starts_with("https://");
+    let speaker = speakers
+        .entry((exchange.flow, host.clone()))
+        .or_insert_with(|| Speaker::of(case, reference, connection, &host, secure))
+        .clone();
     let request = first.or_else(|| ModuleRequest::from_url(&exchange.url));
     Some(Asked { exchange, connection, host, request, speaker, before, after: redirects.after(case, index) })
 }
@@ -139,6 +163,10 @@ fn asked<'c>(case: &'c Case, reference: &Reference, redirects: &Redirects, index
 impl Asked<'_> {
     fn kind(&self) -> Option<RequestKind> {
         self.request.as_ref().map(|request| request.kind)
+    }
+
+    fn module(&self) -> Option<String> {
+        self.request.as_ref().and_then(ModuleRequest::module_version)
     }
 
     /// A protocol for programs is spoken there: never a page for people.
@@ -167,6 +195,11 @@ impl Asked<'_> {
             .chain(target.as_deref())
             .collect();
         let about = |error: &&GoError| match error.url.as_deref() {
+            // `download go1.99.0 for linux/amd64: toolchain not available`: no URL, and one thing that was asked for.
+            None if matches!(error.kind.innermost(), GoErrorKind::ToolchainNotAvailable { .. }) => {
+                self.kind() == Some(RequestKind::ToolchainZip)
+                    && error.text.split_whitespace().any(|word| self.exchange.url.contains(&format!("-{word}.")))
+            }
             Some(asked) => urls.contains(&asked),
             // `Get "/path": stopped after 10 redirects` gives the last `Location` as it was.
             None => {
@@ -182,12 +215,9 @@ impl Asked<'_> {
     }
 
     /// Whether another attempt got the same thing, and go does not complain: it asks again by itself after some failures.
-    fn is_overcome(&self, case: &Case, all: &[(usize, Asked<'_>)]) -> bool {
-        let better = |other: &Exchange| {
-            let succeeded = other.status.is_some_and(|status| (200..300).contains(&status)) && other.error.is_none();
-            other.url == self.exchange.url && !std::ptr::eq(other, self.exchange) && succeeded && other.complete
-        };
-        all.iter().any(|(_, other)| better(other.exchange)) && self.complaint(case).is_none()
+    fn is_overcome(&self, case: &Case, successes: &BTreeMap<&str, usize>) -> bool {
+        let all = successes.get(self.exchange.url.as_str()).copied().unwrap_or(0);
+        all > usize::from(succeeded(self.exchange)) && self.complaint(case).is_none()
     }
 }
 
@@ -202,7 +232,7 @@ fn judge(case: &Case, reference: &Reference, one: &Asked<'_>) -> Option<Trouble>
 
 fn place(case: &Case, one: &Asked<'_>) -> Subject {
     let mut subject = subject(Some(one.host.clone()), one.connection);
-    subject.module = one.request.as_ref().and_then(ModuleRequest::module_version);
+    subject.module = one.module();
     if one.is_proxied(case) {
         let (scheme, rest) = one.exchange.url.split_once("://").unwrap_or(("http", ""));
         let authority = rest.split('/').next().unwrap_or_default();
@@ -231,9 +261,11 @@ fn hop(exchange: &Exchange) -> String {
 }
 
 fn finding(case: &Case, group: &[(&Asked<'_>, Trouble)]) -> Option<Finding> {
-    // The surest of them speaks, and of equals the one that go complains about.
+    // The surest of them speaks, and of equals the one that go complains about, by its URL or by its module.
     let (one, trouble) = group.iter().max_by_key(|(one, trouble)| {
-        (trouble.confidence, one.complaint(case).is_some(), std::cmp::Reverse(one.exchange.request))
+        let named = || case.go.errors().iter().any(|error| error.module.is_some() && error.module == one.module());
+        let complaint = if one.complaint(case).is_some() { 2 } else { u8::from(named()) };
+        (trouble.confidence, complaint, std::cmp::Reverse(one.exchange.request))
     })?;
     let at = one.exchange.response.or(one.exchange.request)?;
     let (host, what, url) = (&one.host, &trouble.what, shown(&one.exchange.url));
@@ -284,8 +316,7 @@ fn finding(case: &Case, group: &[(&Asked<'_>, Trouble)]) -> Option<Finding> {
     if let Some(at) = one.exchange.request {
         finding.cite(Evidence::segment("request", at, one.exchange.flow, ""));
     }
-    let modules: BTreeSet<String> =
-        group.iter().filter_map(|(other, _)| other.request.as_ref()?.module_version()).collect();
+    let modules: BTreeSet<String> = group.iter().filter_map(|(other, _)| other.module()).collect();
     if modules.len() > 1 {
         finding = finding.with_list("modules", modules.into_iter().take(CITED));
     }
@@ -319,6 +350,8 @@ fn by_speaker(finding: Finding, speaker: &Speaker) -> Finding {
             "this network, or a filter in it",
             "it came inside of TLS with the server's genuine certificate, and nobody on the way can write there",
         ),
+        // Without the certificate's key nothing can be written, but the connection can be ended.
+        Speaker::Server if finding.code == Code::HttpTruncatedBody => finding,
         Speaker::Server => finding.not_excluding("the service itself: the certificate is genuine"),
         Speaker::Private => finding.not_excluding("an interceptor whose authority this machine trusts"),
         Speaker::Interceptor(who) if by_service => {

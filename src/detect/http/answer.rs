@@ -5,14 +5,24 @@ use super::super::trust::Speaker;
 use super::{Asked, Trouble};
 use crate::finding::{Code, Confidence, Evidence, Fault};
 use crate::go::GoErrorKind;
-use crate::observation::{Case, End, HttpProtocol};
+use crate::go::target::RequestKind;
+use crate::observation::{Case, Connection, End, HttpProtocol, Marks};
 use crate::reference::{Reference, Role};
-use crate::types::Direction;
+use crate::types::{Direction, Moment};
 
 /// What to do where a service for everybody refuses.
 const REFUSED: (&str, Option<&str>) = (
     "The service asks nobody for credentials: it refuses this client by its place, its network or its rate. Use another module proxy, or ask from another network.",
     Some("go env -w GOPROXY=https://goproxy.example,direct"),
+);
+
+/// Who else may have closed a connection with marks that are not the server's.
+pub(super) const BALANCER: &str = "a balancer or firewall in front of the server that ends connections in its name";
+
+/// What to do about a version of Go that does not exist.
+pub(super) const NO_TOOLCHAIN: (&str, Option<&str>) = (
+    "Check the version in the go and toolchain lines of go.mod and in GOTOOLCHAIN: since Go 1.21 the first release of a series is 1.N.0, not 1.N. GOTOOLCHAIN=local makes do with the Go that is installed.",
+    Some("go env GOTOOLCHAIN"),
 );
 
 /// HTTP/2 told apart by what the reader of the protocol says (RFC 9113 §5.4).
@@ -58,6 +68,9 @@ pub(super) fn status(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
     let confidence = if by_service { Confidence::Strong } else { Confidence::Moderate };
     let mut trouble = Trouble::new(code, fault, confidence, "answer", what);
     trouble.details.extend(one.exchange.header("retry-after").map(|value| ("retry_after", value.to_owned())));
+    if code == Code::HttpNotFound && one.kind() == Some(RequestKind::ToolchainZip) {
+        trouble.advice = Some(NO_TOOLCHAIN);
+    }
     if code == Code::HttpForbidden {
         trouble.advice = for_everybody(reference, &one.host).then_some(REFUSED);
         if clear {
@@ -78,7 +91,8 @@ fn for_everybody(reference: &Reference, host: &str) -> bool {
 /// know a module is the ordinary course of things.
 fn died_of(case: &Case, one: &Asked<'_>, status: u16) -> bool {
     let same = |kind: &GoErrorKind| matches!(kind.innermost(), GoErrorKind::HttpStatus { code, .. } if *code == status);
-    one.complaint(case).is_some_and(|error| same(&error.kind))
+    let missing = |kind: &GoErrorKind| matches!(kind.innermost(), GoErrorKind::ToolchainNotAvailable { .. });
+    one.complaint(case).is_some_and(|error| same(&error.kind) || missing(&error.kind))
         || case
             .go
             .errors()
@@ -86,10 +100,21 @@ fn died_of(case: &Case, one: &Asked<'_>, status: u16) -> bool {
             .any(|error| error.url.is_none() && error.host.as_deref() == Some(one.host.as_str()) && same(&error.kind))
 }
 
+/// The marks of another sender than the server on the packet that closes a connection, where there is more than one.
+pub(super) fn forged(case: &Case, connection: &Connection, fin: Moment) -> Option<Marks> {
+    let marks = case.marks(connection, &segment_at(connection, fin)?);
+    (marks.ttl.is_some() && marks.classes() >= 2).then_some(marks)
+}
+
 /// An answer that was cut short by whoever sent it. One that the recording cuts short says nothing.
 pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
     let (exchange, connection) = (one.exchange, one.connection);
-    if exchange.complete || exchange.status.is_none_or(|status| !(200..300).contains(&status)) {
+    // Without any answer go may just ask again.
+    let unanswered = exchange.status.is_none()
+        && one
+            .complaint(case)
+            .is_some_and(|error| matches!(error.kind.innermost(), GoErrorKind::Eof | GoErrorKind::UnexpectedEof));
+    if exchange.complete || !(unanswered || exchange.status.is_some_and(|status| (200..300).contains(&status))) {
         return None;
     }
     let promised: Option<u64> = exchange.header("content-length").and_then(|value| value.trim().parse().ok());
@@ -109,25 +134,27 @@ pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
         .filter(|_| connection.gaps.to_client.is_empty());
     let said = exchange.error.as_deref();
     // Without a FIN it is the recording that ends there.
-    let ended = connection.fin.to_client.filter(|_| said == Some("unexpected EOF"));
+    let short_of = if unanswered { &["EOF", "unexpected EOF"][..] } else { &["unexpected EOF"] };
+    let ended = connection.fin.to_client.filter(|_| said.is_some_and(|said| short_of.contains(&said)));
     if ended.is_none() && said != Some("broken chunked coding") && reset.is_none() {
         return None;
     }
     let of = promised.map(|promised| format!(" of {promised}")).unwrap_or_default();
     let how = if reset.is_some() { "a reset" } else { "the end of the connection" };
-    let what = format!("{} byte(s){of}, then {how}", exchange.body_bytes);
+    let what = if unanswered {
+        format!("nothing, then {how}")
+    } else {
+        format!("{} byte(s){of}, then {how}", exchange.body_bytes)
+    };
     let new =
         |fault, confidence, what: String| Trouble::new(Code::HttpTruncatedBody, fault, confidence, "cut_answer", what);
-    let marks = ended.and_then(|fin| segment_at(connection, fin)).map(|fin| case.marks(connection, &fin));
-    // The marks of another sender on the closing packet, and more than one of them.
-    let forged = marks.filter(|marks| marks.ttl.is_some() && marks.classes() >= 2);
-    let mut trouble = match forged {
+    let mut trouble = match ended.and_then(|fin| forged(case, connection, fin)) {
         Some(marks) => new(
             Fault::Interference,
             Confidence::Moderate,
             format!("{what} by somebody on the path ({})", marks.words()),
         )
-        .or("a balancer or firewall in front of the server that ends connections in its name"),
+        .or(BALANCER),
         None => new(Fault::Upstream, Confidence::Strong, what).or("something on the path that ends connections"),
     };
     trouble.details.push(("received_bytes", exchange.body_bytes.to_string()));

@@ -156,8 +156,9 @@ pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
     let page = last(one);
     let own = mark(reference, one.exchange);
     let marked = own.or_else(|| page.and_then(|page| mark(reference, page)));
-    if own.is_some_and(|own| own.kind == PageKind::BlockPage) {
-        return None;
+    let blocks = |mark: &PageMark| mark.kind == PageKind::BlockPage;
+    if own.is_some_and(blocks) || page.is_some_and(|page| filter_words(page) >= 2) {
+        return None; // a filter, too, may show its page at a host of its own
     }
     if let Some(mark) = marked.filter(|mark| mark.kind == PageKind::CaptivePortal) {
         let what = format!("the log-in page of {}", mark.who);
@@ -197,6 +198,15 @@ pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
     Some(trouble)
 }
 
+/// How many of a filter's words a page has.
+fn filter_words(page: &Exchange) -> usize {
+    if !is_html(page) {
+        return 0;
+    }
+    let body = String::from_utf8_lossy(&content(page).unwrap_or_default()).to_ascii_lowercase();
+    FILTER_WORDS.iter().filter(|word| body.contains(**word)).count()
+}
+
 /// A filter's page: by its marks, or by what it says.
 pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Option<Trouble> {
     if !is_suspicious(one) || !may_be_foreign(reference, one) {
@@ -218,14 +228,21 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
         trouble.more.extend(page.and_then(seen));
         return Some(trouble);
     }
+    if let Some(page) = page.filter(|page| marked.is_none() && one.is_protocol() && filter_words(page) >= 2) {
+        let to = host_of(&page.url).unwrap_or_default();
+        let what = format!("a redirect ({status}) to a page at {to} that speaks of a filter");
+        let confidence = bounded(one, Confidence::Strong);
+        let mut trouble = Trouble::new(Code::HttpBlockPage, fault, confidence, "redirect", what).of_whole_chain();
+        trouble.more.extend(seen(page));
+        return Some(trouble.or("a filter in front of the service that is the service's own"));
+    }
     let page_status = matches!(status, 200 | 403 | 451);
     // Repositories have pages of their own, and git and import path discovery talk to those.
     let protocol = one.is_protocol() && one.kind() != Some(RequestKind::Git);
     if marked.is_some() || !page_status || !protocol || !is_html(one.exchange) || is_innocent(reference, one.exchange) {
         return None;
     }
-    let body = String::from_utf8_lossy(&content(one.exchange).unwrap_or_default()).to_ascii_lowercase();
-    let words = FILTER_WORDS.iter().filter(|word| body.contains(**word)).count();
+    let words = filter_words(one.exchange);
     // Module proxies of the public answer programs, in plain text; a private one may have any server's page of refusal.
     let public = is_public_endpoint(reference, &one.host);
     let inside = matches!(one.speaker, Speaker::Interceptor(_));

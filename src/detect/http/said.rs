@@ -2,18 +2,24 @@
 
 use std::collections::BTreeSet;
 
+use super::answer::{BALANCER, NO_TOOLCHAIN, forged};
 use super::page::is_public_endpoint;
 use super::{Asked, remedy, shown};
+use crate::detect::attempt::segment_at;
 use crate::detect::subject::{connections_to, host_of, judged_handshakes};
 use crate::finding::{Assessment, Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::go::{GoError, GoErrorKind};
-use crate::observation::{Case, Outcome, Relevance, Veil};
+use crate::observation::{Case, End, Outcome, Relevance, Veil};
 use crate::reference::Reference;
+use crate::types::Direction;
 
+/// Who may have ended a connection.
+const PATH: &[&str] = &["the server ended it", "something on the path that ends connections"];
 /// Hosts of which it is said that their answers cannot be read.
 const HOSTS: usize = 32;
 
 /// What go says of an answer.
+#[derive(Clone)]
 struct Meaning {
     code: Code,
     fault: Fault,
@@ -26,8 +32,10 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
     let mut known: BTreeSet<(Code, Option<String>)> =
         assessment.found.iter().map(|finding| (finding.code, finding.subject.host.clone())).collect();
     for error in case.go.errors() {
-        let Some((host, url)) = about(error).filter(|(host, url)| !is_read(read, host, url)) else { continue };
-        let Some(meaning) = meaning(error, is_public_endpoint(reference, &host)) else { continue };
+        let Some((host, url)) = about(case, error).filter(|(host, url)| !is_read(read, host, url)) else { continue };
+        let ended = ended(case, error, &host);
+        let said = || meaning(error, is_public_endpoint(reference, &host));
+        let Some(meaning) = ended.as_ref().map(|(meaning, _)| meaning.clone()).or_else(said) else { continue };
         if !known.insert((meaning.code, Some(host.clone()))) {
             continue;
         }
@@ -39,6 +47,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
         let mut finding = Finding::new(code, meaning.fault, Confidence::Moderate, subject.clone(), evidence, summary)
             .with_evidence(connections_to(case, std::slice::from_ref(&host)))
             .with_class(format!("{} {}", code.name(), status.unwrap_or(0)));
+        ended.into_iter().for_each(|(_, evidence)| finding.cite(evidence));
         if url.contains("://") {
             finding = finding.with_text("url", shown(&url));
         }
@@ -51,7 +60,9 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
             finding.severity = finding.severity.min(Severity::Low);
             finding.fault = Fault::Harmless;
         }
-        assessment.found.push(remedy(finding));
+        let toolchain = matches!(error.kind.innermost(), GoErrorKind::ToolchainNotAvailable { .. });
+        let (text, command) = NO_TOOLCHAIN;
+        assessment.found.push(if toolchain { finding.with_remedy(text, command) } else { remedy(finding) });
         let subject = Subject { module: None, ..subject };
         assessment.not_assessed.push(hidden(subject));
     }
@@ -87,8 +98,45 @@ fn unread(case: &Case, read: &[&Asked<'_>], assessment: &mut Assessment) {
     }
 }
 
+/// Where go's words are of a connection that ended, the one that the server's side ended first after its handshake, and
+/// whose close that is. Of forged resets the tcp family tells.
+fn ended(case: &Case, error: &GoError, host: &str) -> Option<(Meaning, Evidence)> {
+    let closed = match error.kind.innermost() {
+        GoErrorKind::Eof | GoErrorKind::UnexpectedEof => true,
+        // Of a body: before it comes there is nothing to cut.
+        GoErrorKind::ConnectionReset if error.text.contains("read \"http") => false,
+        _ => return None,
+    };
+    let ends = judged_handshakes(case).filter_map(|(handshake, connection)| {
+        let asked = handshake.outcome == Outcome::Completed && host_of(case, handshake, connection)? == host;
+        let end = match connection.end {
+            End::Reset { direction: Direction::ToClient, at } if !closed => {
+                let forged = segment_at(connection, at).is_some_and(|reset| case.marks(connection, &reset).any());
+                Some(at).filter(|_| !forged)
+            }
+            _ => connection.fin.to_client.filter(|_| closed),
+        };
+        let end = end.filter(|end| connection.fin.to_server.is_none_or(|client| client > *end))?;
+        asked.then(|| (forged(case, connection, end).filter(|_| closed), end, connection.flow))
+    });
+    let (marks, end, flow) = ends.max_by_key(|(marks, end, _)| (marks.is_some(), *end))?;
+    let (fault, how, open): (_, _, &[&str]) = match &marks {
+        Some(marks) => (Fault::Interference, format!(" by somebody on the path ({})", marks.words()), &[BALANCER]),
+        None => (Fault::Unknown, String::new(), PATH),
+    };
+    let verb = if closed { "closed" } else { "reset" };
+    let what = format!("with less than was due, and the connection is {verb} in its name{how}");
+    let evidence = Evidence::segment("end", end, flow, marks.map(|marks| marks.words()).unwrap_or_default());
+    Some((Meaning { code: Code::HttpTruncatedBody, fault, what, open }, evidence))
+}
+
 /// The host that an error is about, and its URL; of a redirect that go refused, those that redirected.
-fn about(error: &GoError) -> Option<(String, String)> {
+fn about(case: &Case, error: &GoError) -> Option<(String, String)> {
+    if matches!(error.kind.innermost(), GoErrorKind::ToolchainNotAvailable { .. }) {
+        // It was asked for at every module proxy; the last one's answer counted.
+        let host = case.go.env.as_ref()?.module_proxy_hosts().pop()?;
+        return Some((host.clone(), format!("https://{host}")));
+    }
     let url = match error.kind.innermost() {
         GoErrorKind::RedirectToInsecure { .. } => {
             let (_, rest) = error.text.split_once("redirected from secure URL ")?;
@@ -96,7 +144,12 @@ fn about(error: &GoError) -> Option<(String, String)> {
         }
         _ => error.url.clone(),
     };
-    let host = url.as_deref().and_then(super::chain::host_of).or_else(|| error.host.clone())?;
+    let only = || {
+        // The last `Location` may have been a path alone; with one proxy there is no doubt whose it was.
+        let mut proxies = case.go.env.as_ref()?.module_proxy_hosts();
+        proxies.pop().filter(|_| proxies.is_empty() && error.kind.innermost() == &GoErrorKind::TooManyRedirects)
+    };
+    let host = url.as_deref().and_then(super::chain::host_of).or_else(|| error.host.clone()).or_else(only)?;
     Some((host, url.unwrap_or_default()))
 }
 
@@ -120,7 +173,6 @@ fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
     const FILTER: &[&str] = &["a filter's page with that status"];
     const PROXY: &[&str] = &["a proxy or load balancer in front of the service"];
     const PAGE: &[&str] = &["GOPROXY names something else than a module proxy", "a log-in portal", "a filter's page"];
-    const PATH: &[&str] = &["the server ended it", "something on the path that ends connections"];
     const TRUSTED: &[&str] = &["an interceptor that this machine trusts"];
     let new = |code, fault, what: String, open| Some(Meaning { code, fault, what, open });
     match error.kind.innermost() {
@@ -136,6 +188,9 @@ fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
                 500..=510 | 512..=599 => new(Code::HttpServerError, Fault::Upstream, what, PROXY),
                 _ => None,
             }
+        }
+        GoErrorKind::ToolchainNotAvailable { .. } => {
+            new(Code::HttpNotFound, Fault::Upstream, "that it does not have this version of Go".to_owned(), PROXY)
         }
         GoErrorKind::StreamError { code, from_peer: true } if code != "NO_ERROR" => {
             new(Code::HttpStreamError, Fault::Upstream, format!("with a stream error {code}"), PROXY)

@@ -169,6 +169,66 @@ fn a_portal_redirects_elsewhere_to_a_page_for_people() {
 }
 
 #[test]
+fn a_filter_may_show_its_page_at_a_host_of_its_own() {
+    for (page, code) in [(FILTER, "http.block_page"), (PAGE, "http.captive_portal")] {
+        let mut scene = scene();
+        exchange(&mut scene, AT, PROXY, INFO, &redirect("http://notice.filter.example/login?url=x"));
+        exchange(
+            &mut scene,
+            "10.9.9.9:80",
+            "notice.filter.example",
+            "/login?url=x",
+            &answer("200 OK", "text/html", page),
+        );
+        assert_eq!(codes(&scene), [code]);
+        assert!(only(&scene).evidence().iter().any(|evidence| evidence.role == "page"));
+    }
+}
+
+#[test]
+fn a_version_of_go_that_does_not_exist_is_not_found() {
+    let path = "/golang.org/toolchain/@v/v0.0.1-go1.99.0.linux-amd64.zip";
+    let missing = answer("404 Not Found", "text/plain", "not found");
+    let words = "go: download go1.99.0 for linux/amd64: toolchain not available\n";
+    let mut read = scene();
+    read.log(words);
+    exchange(&mut read, AT, PROXY, path, &missing);
+    let finding = only(&read);
+    assert_eq!((finding.code, finding.fault), (Code::HttpNotFound, Fault::Upstream));
+    assert_eq!(finding.subject.module.as_deref(), Some("golang.org/toolchain@v0.0.1-go1.99.0.linux-amd64"));
+    assert!(finding.go_error.is_some());
+    // Another version that a proxy lacks is not what go died of.
+    let mut other = scene();
+    other.log(&words.replace("1.99.0", "1.98.0"));
+    exchange(&mut other, AT, PROXY, path, &missing);
+    assert_eq!(codes(&other), NONE);
+    let mut unread = scene();
+    unread.env("GOPROXY=https://proxy.golang.org\n");
+    unread.log(words);
+    let finding = only(&unread);
+    assert_eq!((finding.code, finding.subject.host.as_deref()), (Code::HttpNotFound, Some("proxy.golang.org")));
+}
+
+#[test]
+fn a_connection_that_ends_before_the_answer_counts_where_go_gave_up_over_it() {
+    for (words, expected) in
+        [("", &NONE[..]), ("EOF", &["http.truncated_body"]), ("unexpected EOF", &["http.truncated_body"])]
+    {
+        let mut scene = scene();
+        if !words.is_empty() {
+            scene.log(&format!("go: example.com/x@v1.0.0: Get \"http://{PROXY}{ZIP}\": {words}\n"));
+        }
+        let mut tcp = scene.connect(AT);
+        scene.open(&mut tcp);
+        scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+        scene.after_ms(40);
+        scene.server_sends(&mut tcp, FIN, &[]);
+        scene.client_sends(&mut tcp, FIN, &[]);
+        assert_eq!(codes(&scene), expected, "{words}");
+    }
+}
+
+#[test]
 fn mirrors_storage_and_sign_on_are_no_portals() {
     for location in [
         "https://goproxy.example.net/example.com/x/@v/v1.0.0.info",
@@ -455,6 +515,47 @@ fn behind_tls_gos_words_count_with_moderate_confidence_and_leave_the_page_open()
     for words in [format!("Get \"{url}\": context deadline exceeded"), format!("Get \"{url}\": Forbidden")] {
         assert!(told(&words).found.is_empty(), "{words}");
     }
+}
+
+#[test]
+fn behind_tls_the_close_itself_tells_whose_it_is() {
+    let url = "https://proxy.golang.org/example.com/x/@v/v1.0.0.zip";
+    let told = |words: &str, ttl: u8, timestamps: bool, client_first: bool, reset: bool| {
+        let mut scene = Scene::new();
+        scene.go.exit = Some(1);
+        scene.log(&format!("go: example.com/x@v1.0.0: {words}\n"));
+        let mut tcp = scene.connect("142.250.74.113:443");
+        scene.open(&mut tcp);
+        scene.hello(&mut tcp, "proxy.golang.org");
+        scene.after_ms(30);
+        scene.tls13_flight(&mut tcp, 900);
+        scene.tls13_client_record(&mut tcp, 53);
+        scene.after_ms(30);
+        scene.server_sends(&mut tcp, PSH, &crate::testing::record(23, &[9; 400]));
+        if client_first {
+            scene.client_sends(&mut tcp, FIN, &[]);
+        }
+        if reset {
+            scene.reset(&tcp, ttl);
+        } else {
+            scene.fin(&mut tcp, ttl, timestamps);
+            scene.client_sends(&mut tcp, FIN, &[]);
+        }
+        let found = assess(&scene.case(), &scene.reference).found;
+        found.first().map(|finding| (finding.code.id(), finding.fault))
+    };
+    let body = format!("read \"{url}\": unexpected EOF");
+    let broken =
+        format!("read \"{url}\": read tcp 192.168.1.23:40001->142.250.74.113:443: read: connection reset by peer");
+    let cut = |fault| Some(("http.truncated_body", fault));
+    assert_eq!(told(&body, 53, true, false, false), cut(Fault::Unknown));
+    assert_eq!(told(&body, 118, false, false, false), cut(Fault::Interference));
+    assert_eq!(told(&format!("Get \"{url}\": EOF"), 118, false, false, false), cut(Fault::Interference));
+    // The client had hung up already.
+    assert_eq!(told(&format!("Get \"{url}\": EOF"), 118, false, true, false), None);
+    assert_eq!(told(&broken, 53, false, false, true), cut(Fault::Unknown));
+    // Of forged resets the tcp family tells.
+    assert_eq!(told(&broken, 118, false, false, true), None);
 }
 
 #[test]

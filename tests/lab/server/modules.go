@@ -45,6 +45,19 @@ var httpManners = map[string]http.HandlerFunc{
 	"empty-info":      except(".info", words("application/json", "")),
 	"lookup-page":     except("/lookup/"+modulePath+"@"+moduleVersion, page(http.StatusOK, "Welcome to the artifact repository.")),
 	"latest-only":     serveLatestOnly,
+	"big-zip":         except(".zip", serveBigZip),
+	"gone":            refuse(http.StatusGone, "not found: module example.com/lab/greeting: no matching versions"),
+	"login-required":  refuse(http.StatusUnauthorized, "authentication required"),
+	"filter-200":      page(http.StatusOK, filterText),
+	"filter-451":      page(http.StatusUnavailableForLegalReasons, filterText),
+	"network-login":   page(http.StatusNetworkAuthenticationRequired, "Log in to the network to go on."),
+	"to-block-page":   redirectToBlockPage,
+	"plain-forbidden": rawPage(http.StatusForbidden, "<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"),
+	"renamed":         redirectToMirror,
+	"zip-as-text":     except(".zip", serveZipAsText),
+	"no-sumdb":        exceptBelow("/sumdb/", refuse(http.StatusForbidden, "the checksum database is not mirrored for you")),
+	"list-garbage":    except("/list", words("text/plain; charset=utf-8", "{\"versions\":[]}\n")),
+	"error-html-404":  rawPage(http.StatusNotFound, "<html><head><title>404 Not Found</title></head><body><center>nginx</center></body></html>\n"),
 }
 
 // The one module of the lab, served in the protocol of `go help goproxy`.

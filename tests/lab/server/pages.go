@@ -2,8 +2,11 @@ package main
 
 import (
 	"compress/gzip"
+	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // The pages that services, balancers and appliances answer with. Their words are those by which they are known; the rest
@@ -74,4 +77,45 @@ func serveLatestOnly(w http.ResponseWriter, r *http.Request) {
 	default:
 		serveModules(w, r)
 	}
+}
+
+// exceptBelow answers what lies below a path by other means than the module proxy's own.
+func exceptBelow(prefix string, other http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			other(w, r)
+			return
+		}
+		serveModules(w, r)
+	}
+}
+
+// serveZipAsText serves the zip with a type that is not its own.
+func serveZipAsText(w http.ResponseWriter, r *http.Request) {
+	if body := zipAskedFor(r, moduleSource); body != nil {
+		answer(w, "text/html; charset=utf-8", body)
+		return
+	}
+	serveNothing(w, r)
+}
+
+// serveBigZip serves a zip of some 40 segments, whose content cannot be compressed.
+func serveBigZip(w http.ResponseWriter, r *http.Request) {
+	source := []byte(moduleSource + "\n// ")
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 56 << 10 {
+		source = append(source, byte('!'+random.IntN(90)))
+	}
+	body := zipAskedFor(r, string(source)+"\n")
+	if body == nil {
+		serveNothing(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/zip")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body[:len(body)/2])
+	// The pause lets the path cut the body where nothing is under way.
+	_ = http.NewResponseController(w).Flush()
+	time.Sleep(200 * time.Millisecond)
+	_, _ = w.Write(body[len(body)/2:])
 }

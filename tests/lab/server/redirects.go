@@ -42,3 +42,13 @@ func redirectForever(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Location", r.URL.Path)
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
+
+// redirectToBlockPage is a filter that shows its page at a host of its own.
+func redirectToBlockPage(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "http://login.portal.example/blocked?category=software&url="+url.QueryEscape(r.URL.String()), http.StatusFound)
+}
+
+// redirectToMirror is a module proxy that has moved to another host, which in turn sends zips elsewhere.
+func redirectToMirror(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "https://goproxy.io"+r.URL.Path, http.StatusMovedPermanently)
+}
