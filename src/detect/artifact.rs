@@ -237,6 +237,7 @@ fn answers(case: &Case, wanted: impl Fn(&ModuleRequest, &Exchange) -> bool) -> V
         };
         let path =
             exchange.url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+        let path = path.split('?').next().unwrap_or_default();
         cited.push(Evidence::segment("answer", at, exchange.flow, format!("{what} to /{path}")));
         if let Some(end) = exchange.completed.filter(|end| *end != at) {
             let hash =

@@ -12,6 +12,7 @@ mod format;
 mod page;
 mod said;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::chain::Redirects;
@@ -42,6 +43,9 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Exchanges that one finding cites at most, and modules that it names.
 const CITED: usize = 16;
+
+/// Hosts in connections of which it is judged who speaks there.
+const SPEAKERS: usize = 4_096;
 
 /// A request of the go command with all that is known of it.
 struct Asked<'c> {
@@ -103,13 +107,17 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
     for (_, one) in asked.iter().filter(|(_, one)| succeeded(one.exchange)) {
         *successes.entry(&one.exchange.url).or_default() += 1;
     }
+    let served: BTreeSet<Served<'_>> = asked.iter().filter_map(|(_, one)| one.served()).collect();
     let mut groups: BTreeMap<(Code, String), Vec<(&Asked<'_>, Trouble)>> = BTreeMap::new();
     let mut told: BTreeSet<usize> = BTreeSet::new();
     for (index, one) in &asked {
-        if told.contains(index) || one.is_overcome(case, &successes) {
+        if told.contains(index) {
             continue;
         }
-        if let Some(trouble) = judge(case, reference, one) {
+        // What somebody else wrote in between is told although another attempt got through.
+        let trouble = judge(case, reference, one)
+            .filter(|trouble| !is_by_service(trouble.code) || !one.is_overcome(case, &successes));
+        if let Some(trouble) = trouble {
             if trouble.whole_chain {
                 told.extend(one.after.iter().map(|(index, _)| *index));
             }
@@ -117,14 +125,22 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         }
     }
     let mut assessment = Assessment::default();
-    assessment.found.extend(groups.into_values().filter_map(|group| finding(case, &group)));
+    assessment.found.extend(groups.into_values().filter_map(|group| finding(case, &group, &served)));
     let read: Vec<&Asked<'_>> = asked.iter().map(|(_, one)| one).collect();
     said::assess(case, reference, &read, &mut assessment);
     assessment
 }
 
+/// Whether it is the service that answers so, and whoever asks again may get another answer.
+const fn is_by_service(code: Code) -> bool {
+    !matches!(code, Code::HttpBlockPage | Code::HttpCaptivePortal | Code::HttpUnexpectedContent)
+}
+
 /// Who speaks to a host in a connection, judged once.
 type Speakers = BTreeMap<(FlowId, String), Speaker>;
+
+/// What a module proxy was asked for and gave: kind, path, version.
+type Served<'c> = (RequestKind, Option<&'c str>, Option<&'c str>);
 
 /// Whether it was answered to the end, and well.
 fn succeeded(exchange: &Exchange) -> bool {
@@ -152,10 +168,13 @@ fn asked<'c>(
     let host = exchange.host()?.to_ascii_lowercase();
     let first = before.first().and_then(|first| ModuleRequest::from_url(&first.url));
     let secure = exchange.url.starts_with("https://");
-    let speaker = speakers
-        .entry((exchange.flow, host.clone()))
-        .or_insert_with(|| Speaker::of(case, reference, connection, &host, secure))
-        .clone();
+    let known = speakers.len();
+    let speaker = match speakers.entry((exchange.flow, host.clone())) {
+        Entry::Occupied(known) => known.get().clone(),
+        // Nobody names so many hosts in earnest, and each costs the check of signatures.
+        Entry::Vacant(_) if secure && known >= SPEAKERS => Speaker::Unseen,
+        Entry::Vacant(new) => new.insert(Speaker::of(case, reference, connection, &host, secure)).clone(),
+    };
     let request = first.or_else(|| ModuleRequest::from_url(&exchange.url));
     Some(Asked { exchange, connection, host, request, speaker, before, after: redirects.after(case, index) })
 }
@@ -167,6 +186,17 @@ impl Asked<'_> {
 
     fn module(&self) -> Option<String> {
         self.request.as_ref().and_then(ModuleRequest::module_version)
+    }
+
+    /// What is asked for, whoever is asked.
+    fn wanted(&self) -> Option<Served<'_>> {
+        let request = self.request.as_ref()?;
+        Some((request.kind, request.path.as_deref(), request.version.as_deref()))
+    }
+
+    /// The same, where it came.
+    fn served(&self) -> Option<Served<'_>> {
+        self.wanted().filter(|_| succeeded(self.exchange))
     }
 
     /// A protocol for programs is spoken there: never a page for people.
@@ -260,10 +290,11 @@ fn hop(exchange: &Exchange) -> String {
     format!("{} to {to}", exchange.status.unwrap_or(0))
 }
 
-fn finding(case: &Case, group: &[(&Asked<'_>, Trouble)]) -> Option<Finding> {
+fn finding(case: &Case, group: &[(&Asked<'_>, Trouble)], served: &BTreeSet<Served<'_>>) -> Option<Finding> {
     // The surest of them speaks, and of equals the one that go complains about, by its URL or by its module.
     let (one, trouble) = group.iter().max_by_key(|(one, trouble)| {
-        let named = || case.go.errors().iter().any(|error| error.module.is_some() && error.module == one.module());
+        let module = one.module();
+        let named = || module.is_some() && case.go.errors().iter().any(|error| error.module == module);
         let complaint = if one.complaint(case).is_some() { 2 } else { u8::from(named()) };
         (trouble.confidence, complaint, std::cmp::Reverse(one.exchange.request))
     })?;
@@ -328,12 +359,15 @@ fn finding(case: &Case, group: &[(&Asked<'_>, Trouble)]) -> Option<Finding> {
         finding.cite(Evidence::log(error.line, error.text.clone()));
         finding.go_error = Some(error.text.clone());
     }
-    // Where go got there all the same, by another proxy or another attempt, it hinders nobody.
+    // Where go got there all the same, by another proxy or another attempt, it hinders nobody. Without its exit status, what
+    // another host gave tells.
+    let elsewhere = || group.iter().any(|(other, _)| other.wanted().is_some_and(|wanted| served.contains(&wanted)));
+    let got_there = case.go.failed() == Some(false) || (case.go.failed().is_none() && elsewhere());
     let by_service = matches!(finding.fault, Fault::Upstream | Fault::ProxyUpstream | Fault::Client | Fault::Server);
-    if case.go.failed() == Some(false) && by_service {
+    if got_there && by_service {
         finding.severity = finding.severity.min(Severity::Low);
         finding.fault = Fault::Harmless;
-    } else if case.go.failed() == Some(false) {
+    } else if got_there {
         finding.severity = finding.severity.min(Severity::Medium);
     }
     Some(match trouble.advice {

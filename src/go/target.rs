@@ -3,7 +3,7 @@
 use super::text::host_of_url;
 
 /// What is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[non_exhaustive]
 pub enum RequestKind {
     /// `/@v/list`: the versions.

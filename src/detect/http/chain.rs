@@ -7,6 +7,9 @@ use crate::observation::{Case, Exchange};
 /// Requests that go makes for one thing (net/http `defaultCheckRedirect` stops before the eleventh).
 pub(super) const MOST: usize = 10;
 
+/// Requests for the same thing among which the one that follows a redirect is sought.
+const NEAR: usize = 64;
+
 /// The redirects of a recording: which exchange follows which, by their places in [`Case::exchanges`].
 pub(super) struct Redirects {
     next: BTreeMap<usize, usize>,
@@ -24,10 +27,12 @@ impl Redirects {
         for (index, exchange) in case.exchanges.iter().enumerate() {
             let Some(target) = target(exchange) else { continue };
             let client = |exchange: &Exchange| case.connection(exchange.flow).map(|connection| connection.client.ip());
-            let found = by_url.get(&comparable(&target)).into_iter().flatten().copied().find(|candidate| {
-                let Some(other) = case.exchanges.get(*candidate) else { return false };
-                let later = other.request.is_some() && other.request > exchange.response;
-                later && !redirects.previous.contains_key(candidate) && client(other) == client(exchange)
+            let Some(candidates) = by_url.get(&comparable(&target)) else { continue };
+            let request = |candidate: &usize| case.exchanges.get(*candidate).and_then(|other| other.request);
+            let begin = candidates.partition_point(|candidate| request(candidate) <= exchange.response);
+            let found = candidates.iter().skip(begin).take(NEAR).copied().find(|candidate| {
+                let same = |other: &Exchange| client(other) == client(exchange);
+                !redirects.previous.contains_key(candidate) && case.exchanges.get(*candidate).is_some_and(same)
             });
             if let Some(found) = found {
                 redirects.next.insert(index, found);

@@ -15,13 +15,18 @@ const LOG_IN: (&str, Option<&str>) = (
     "The server wants a log-in that go cannot fill in: give go a token for it, in a .netrc file or by GOAUTH.",
     Some("go help goauth"),
 );
+/// What to do about an import path whose host does not know it.
+pub(super) const NO_META: (&str, Option<&str>) = (
+    "Check the import path; its host must answer `?go-get=1` with a go-import meta tag. Without GOPROXY=direct a module proxy may know it all the same.",
+    Some("go help importpath"),
+);
 /// What to do about redirects that go does not follow.
 const REDIRECTS: (&str, Option<&str>) =
     ("Have the server's operator mend its redirects; `curl -sSIL` on the URL shows them all.", None);
 
 /// A success with something else than what the endpoint serves, or a redirect to it.
 pub(super) fn unexpected(case: &Case, reference: &Reference, one: &Asked<'_>) -> Option<Trouble> {
-    if let Some(trouble) = endless(case, one).or_else(|| to_plain(case, one)) {
+    if let Some(trouble) = endless(case, one).or_else(|| to_plain(case, one)).or_else(|| discovery(case, one)) {
         return Some(trouble);
     }
     let kind = one.kind().filter(|_| one.is_protocol())?;
@@ -65,6 +70,29 @@ pub(super) fn unexpected(case: &Case, reference: &Reference, one: &Asked<'_>) ->
     if page.is_some_and(|page| is_log_in(&page.url)) || target.as_deref().is_some_and(is_log_in) {
         trouble.advice = Some(LOG_IN);
     }
+    Some(trouble)
+}
+
+/// Import path discovery that ends at a page without `go-import` (cmd/go/internal/vcs `parseMetaGoImports`), as go says.
+fn discovery(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
+    let missed = one.complaint(case).is_some_and(|error| error.kind.innermost() == &GoErrorKind::NoGoImportMeta);
+    if one.kind() != Some(RequestKind::GoGet) || !missed || !one.before.is_empty() {
+        return None;
+    }
+    let page = last(one);
+    let at = page.map_or(one.exchange.url.as_str(), |page| page.url.as_str());
+    let log_in = page.is_some() && is_log_in(at);
+    let to = page.and_then(|page| host_of(&page.url)).map(|to| {
+        let place = if log_in { "the log-in of " } else { "" };
+        format!("a redirect to {place}{to} and ")
+    });
+    let what = format!("{}a page without a go-import meta tag", to.unwrap_or_default());
+    let fault = if log_in { Fault::Client } else { Fault::Server };
+    let mut trouble =
+        Trouble::new(Code::HttpUnexpectedContent, fault, Confidence::Strong, "answer", what).of_whole_chain();
+    trouble = trouble.or("an import path that is misspelt");
+    trouble.more.extend(page.and_then(seen));
+    trouble.advice = Some(if log_in { LOG_IN } else { NO_META });
     Some(trouble)
 }
 

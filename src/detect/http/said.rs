@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::answer::{BALANCER, NO_TOOLCHAIN, forged};
+use super::format::NO_META;
 use super::page::is_public_endpoint;
 use super::{Asked, remedy, shown};
 use crate::detect::attempt::segment_at;
@@ -60,9 +61,15 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
             finding.severity = finding.severity.min(Severity::Low);
             finding.fault = Fault::Harmless;
         }
-        let toolchain = matches!(error.kind.innermost(), GoErrorKind::ToolchainNotAvailable { .. });
-        let (text, command) = NO_TOOLCHAIN;
-        assessment.found.push(if toolchain { finding.with_remedy(text, command) } else { remedy(finding) });
+        let advice = match error.kind.innermost() {
+            GoErrorKind::ToolchainNotAvailable { .. } => Some(NO_TOOLCHAIN),
+            GoErrorKind::NoGoImportMeta => Some(NO_META),
+            _ => None,
+        };
+        assessment.found.push(match advice {
+            Some((text, command)) => finding.with_remedy(text, command),
+            None => remedy(finding),
+        });
         let subject = Subject { module: None, ..subject };
         assessment.not_assessed.push(hidden(subject));
     }
@@ -212,6 +219,12 @@ fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
         GoErrorKind::RedirectToInsecure { to } => {
             new(Code::HttpUnexpectedContent, Fault::Server, redirect_to(to), TRUSTED)
         }
+        GoErrorKind::NoGoImportMeta => new(
+            Code::HttpUnexpectedContent,
+            Fault::Server,
+            "a page without a go-import meta tag".to_owned(),
+            &["an import path that is misspelt", "a log-in page", "a filter's page"],
+        ),
         GoErrorKind::TooManyRedirects => {
             new(Code::HttpUnexpectedContent, Fault::Server, "redirects without an end".to_owned(), TRUSTED)
         }

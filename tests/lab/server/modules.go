@@ -56,6 +56,7 @@ var httpManners = map[string]http.HandlerFunc{
 	"renamed":         redirectToMirror,
 	"zip-as-text":     except(".zip", serveZipAsText),
 	"no-sumdb":        exceptBelow("/sumdb/", refuse(http.StatusForbidden, "the checksum database is not mirrored for you")),
+	"sumdb-fails":     exceptBelow("/sumdb/", rawPage(http.StatusServiceUnavailable, balancerText)),
 	"list-garbage":    except("/list", words("text/plain; charset=utf-8", "{\"versions\":[]}\n")),
 	"error-html-404":  rawPage(http.StatusNotFound, "<html><head><title>404 Not Found</title></head><body><center>nginx</center></body></html>\n"),
 }

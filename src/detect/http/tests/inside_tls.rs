@@ -332,3 +332,55 @@ fn hosts_whose_answers_are_encrypted_are_named_once_where_go_failed() {
     read.genuine(CORP).answers(CORP, INFO, &answer("200 OK", "application/json", JSON));
     assert!(assess(&read.case(), &read.scene.reference).not_assessed.is_empty());
 }
+
+#[test]
+fn discovery_that_ends_at_a_page_for_people_is_told_where_go_says_so() {
+    let path = "/x?go-get=1";
+    let missed =
+        format!("unrecognized import path \"{CORP}/x\": parse https://{CORP}{path}: no go-import meta tags ()");
+    let page = answer("200 OK", "text/html", PAGE);
+    let mut silent = Inside::new();
+    silent.genuine(CORP).answers(CORP, path, &page);
+    assert!(silent.found().is_empty());
+    silent.says(&missed);
+    let finding = silent.only();
+    assert_eq!((finding.code, finding.fault), (Code::HttpUnexpectedContent, Fault::Server));
+
+    let mut sign_in = Inside::new();
+    sign_in.genuine(CORP).genuine(SSO);
+    sign_in.answers(CORP, path, &redirect(&format!("https://{SSO}/users/sign_in")));
+    sign_in.answers(SSO, "/users/sign_in", &page).says(&missed);
+    let finding = sign_in.only();
+    assert_eq!((finding.code, finding.fault), (Code::HttpUnexpectedContent, Fault::Client));
+    assert!(finding.summary.contains("the log-in of sso.corp.example"), "{}", finding.summary);
+
+    let mut unread = Inside::new();
+    unread.genuine(CORP).says(&missed);
+    assert_eq!((unread.only().code, unread.only().confidence()), (Code::HttpUnexpectedContent, Confidence::Moderate));
+}
+
+#[test]
+fn a_filters_page_is_told_although_another_attempt_got_through() {
+    let mut inside = Inside::new();
+    inside.signed_by("Zscaler Root CA", GOOGLE);
+    inside.answers(GOOGLE, INFO, &answer("403 Forbidden", "text/html", FORTINET));
+    inside.answers(GOOGLE, INFO, &answer("200 OK", "application/json", JSON));
+    assert_eq!(inside.only().code, Code::HttpBlockPage);
+}
+
+#[test]
+fn what_another_proxy_gave_hinders_nobody() {
+    let fell_back = |exit: Option<i32>, second: &str| {
+        let mut inside = Inside::new();
+        inside.scene.go.exit = exit;
+        inside.genuine(CORP).genuine(GOOGLE);
+        inside.answers(CORP, INFO, &answer("502 Bad Gateway", "text/plain", "no"));
+        inside.answers(GOOGLE, INFO, &answer(second, "application/json", JSON));
+        let found = inside.found();
+        found.iter().find(|finding| finding.subject.host.as_deref() == Some(CORP)).unwrap().severity
+    };
+    assert_eq!(fell_back(None, "200 OK"), Severity::Low);
+    assert_eq!(fell_back(Some(0), "200 OK"), Severity::Low);
+    assert_eq!(fell_back(Some(1), "200 OK"), Severity::Medium);
+    assert_eq!(fell_back(None, "500 Internal Server Error"), Severity::Medium);
+}
