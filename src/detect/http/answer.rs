@@ -129,18 +129,25 @@ pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
         _ => None,
     };
     // Who has hung up before does not want the rest.
-    let reset = reset
-        .filter(|at| short && connection.fin.to_server.is_none_or(|fin| fin > *at))
-        .filter(|_| connection.gaps.to_client.is_empty());
+    let first = |at: &Moment| connection.fin.to_server.is_none_or(|fin| fin > *at);
+    let reset = reset.filter(|at| short && first(at)).filter(|_| connection.gaps.to_client.is_empty());
     let said = exchange.error.as_deref();
     // Without a FIN it is the recording that ends there.
     let short_of = if unanswered { &["EOF", "unexpected EOF"][..] } else { &["unexpected EOF"] };
-    let ended = connection.fin.to_client.filter(|_| said.is_some_and(|said| short_of.contains(&said)));
-    if ended.is_none() && said != Some("broken chunked coding") && reset.is_none() {
+    let is_short = said.is_some_and(|said| short_of.contains(&said));
+    let ended = connection.fin.to_client.filter(|fin| is_short && first(fin));
+    // A stream of HTTP/2 has an end of its own (RFC 9113 §8.1.1), and so has what is said inside of TLS (RFC 8446 §6.1).
+    let own_end = exchange.protocol == HttpProtocol::Http2 || exchange.url.starts_with("https://");
+    let inside = is_short && ended.is_none() && own_end;
+    if ended.is_none() && !inside && said != Some("broken chunked coding") && reset.is_none() {
         return None;
     }
     let of = promised.map(|promised| format!(" of {promised}")).unwrap_or_default();
-    let how = if reset.is_some() { "a reset" } else { "the end of the connection" };
+    let how = match reset {
+        Some(_) => "a reset",
+        None if inside => "the end of the stream",
+        None => "the end of the connection",
+    };
     let what = if unanswered {
         format!("nothing, then {how}")
     } else {
@@ -155,11 +162,12 @@ pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
             format!("{what} by somebody on the path ({})", marks.words()),
         )
         .or(BALANCER),
+        None if inside => new(Fault::Upstream, Confidence::Strong, what),
         None => new(Fault::Upstream, Confidence::Strong, what).or("something on the path that ends connections"),
     };
     trouble.details.push(("received_bytes", exchange.body_bytes.to_string()));
     trouble.details.extend(promised.map(|promised| ("promised_bytes", promised.to_string())));
-    for end in [connection.fin.to_client, reset].into_iter().flatten() {
+    for end in [ended, reset].into_iter().flatten() {
         trouble.more.push(Evidence::segment("end", end, exchange.flow, ""));
     }
     Some(trouble)

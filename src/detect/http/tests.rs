@@ -397,6 +397,28 @@ fn a_reset_in_the_middle_of_a_body_cuts_it_unless_the_client_had_left() {
 }
 
 #[test]
+fn who_has_hung_up_before_does_not_want_the_rest() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 5000\r\n\r\nPK\u{3}\u{4}abcdef";
+    let mut scene = scene();
+    let mut tcp = scene.connect(AT);
+    scene.open(&mut tcp);
+    scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+    scene.server_sends(&mut tcp, PSH, cut.as_bytes());
+    scene.client_sends(&mut tcp, FIN, &[]);
+    scene.after_ms(30);
+    scene.server_sends(&mut tcp, FIN, &[]);
+    assert_eq!(codes(&scene), NONE);
+    // A stream of HTTP/2 that ends too early has ended before that.
+    let mut case = scene.case();
+    case.exchanges[0].protocol = HttpProtocol::Http2;
+    case.exchanges[0].error = Some("unexpected EOF".to_owned());
+    let found = assess(&case, &scene.reference).found;
+    assert_eq!(found[0].code, Code::HttpTruncatedBody);
+    assert!(found[0].summary.contains("the end of the stream"), "{}", found[0].summary);
+    assert!(!found[0].not_excluded.iter().any(|open| open.contains("ends connections")));
+}
+
+#[test]
 fn a_close_with_another_senders_marks_is_not_the_servers() {
     let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 5000\r\n\r\nPK\u{3}\u{4}abcdef";
     for (ttl, timestamps, fault) in [(53, true, Fault::Upstream), (118, false, Fault::Interference)] {
