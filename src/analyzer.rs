@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::flow::{Flow, Limits, Tracker};
 use crate::go::GoRun;
 use crate::go::advice::GoVersion;
+use crate::observation::body::Bodies;
 use crate::observation::{
     Case, Connection, DnsTransport, End, Exchange, Handshake, Health, IcmpError, IpMark, Outcome, Recording, Segments,
 };
@@ -55,6 +56,7 @@ pub struct Analyzer<'r> {
     health: Health,
     others: usize,
     keys: KeyLog,
+    bodies: Option<Bodies>,
 }
 
 impl<'r> Analyzer<'r> {
@@ -81,6 +83,7 @@ impl<'r> Analyzer<'r> {
             health: Health::default(),
             others: 0,
             keys: KeyLog::default(),
+            bodies: None,
         }
     }
 
@@ -88,6 +91,13 @@ impl<'r> Analyzer<'r> {
     #[must_use]
     pub fn with_keys(mut self, keys: KeyLog) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// With somebody who takes the bodies of answers as they arrive, judged or not.
+    #[must_use]
+    pub fn with_bodies(mut self, bodies: Bodies) -> Self {
+        self.bodies = Some(bodies);
         self
     }
 
@@ -164,7 +174,12 @@ impl<'r> Analyzer<'r> {
                 // The borrow of the decoder's packet ends before the flow's own work begins.
                 segment(
                     &mut self.tracker,
-                    &mut Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups, keys: &self.keys },
+                    &mut Sinks {
+                        certificates: &mut self.certificates,
+                        lookups: &mut self.lookups,
+                        keys: &self.keys,
+                        bodies: self.bodies.as_ref(),
+                    },
                     &mut self.health,
                     at,
                     &ip,
@@ -213,8 +228,12 @@ impl<'r> Analyzer<'r> {
             let pieces = flow.streams.of_mut(direction).flush(last).into_vec();
             let ip = IpMark { ttl: 0, id: 0, dont_fragment: false };
             let heading = Heading { flow: id, client: flow.client, server: flow.server, direction, ip };
-            let mut sinks =
-                Sinks { certificates: &mut self.certificates, lookups: &mut self.lookups, keys: &self.keys };
+            let mut sinks = Sinks {
+                certificates: &mut self.certificates,
+                lookups: &mut self.lookups,
+                keys: &self.keys,
+                bodies: self.bodies.as_ref(),
+            };
             for piece in &pieces {
                 flow.state.piece(&heading, piece, &mut sinks);
             }

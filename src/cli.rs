@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 mod exit;
 mod explain;
+mod extract;
 mod output;
 mod rules;
 

@@ -4,6 +4,7 @@
 //! "Absent" and "could not be seen" are different facts and have different types ([`Sighting`]).
 
 mod alert;
+pub mod body;
 mod marks;
 
 use std::collections::BTreeMap;

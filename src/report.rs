@@ -3,6 +3,7 @@
 //! [`Report`] is the JSON of the contract as a type; every other format is a pure transform of it. It holds no secrets,
 //! and no text that could drive a terminal.
 
+mod bodies;
 mod clean;
 mod json;
 mod markdown;
@@ -15,6 +16,7 @@ mod words;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub use bodies::{BodyRecord, Hole};
 pub use json::{
     Capture, Confidence, Evidence, ExcludedAlternative, Finding, InputFile, Line, LogLine, OpenQuestion, Outcome,
     Remedy, Report, Rules, Run, Severity, Subject, Time, Tool, Value, Verdict, Who, Why,

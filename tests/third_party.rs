@@ -19,9 +19,7 @@ use pipeline::Setting;
 use serde_json::Value;
 
 /// Where another reading than tshark's is right, or comes only with decryption. An entry whose difference is gone must go, too.
-const EXPLAINED: [(&str, &str, &str); 20] = [
-    ("chrome-cloudflare-quic-with-secrets.pcapng", "chain", "TLS is not decrypted yet"),
-    ("tls_nss_example.pcap", "chain", "TLS is not decrypted yet"),
+const EXPLAINED: [(&str, &str, &str); 17] = [
     (
         "tls_DER-incomplete-header.pcap",
         "chain",
@@ -43,7 +41,6 @@ const EXPLAINED: [(&str, &str, &str); 20] = [
     ("http__methods.pcap", "http", "request lines that RFC 9112 does not allow"),
     ("http__connect-with-smtp.pcap", "http", "a request line that RFC 9112 does not allow"),
     ("gre-erspan-vxlan.pcap", "http", "a request line that RFC 9112 does not allow"),
-    ("tls_nss_example.pcap", "http", "TLS is not decrypted yet"),
     ("ja4__pcap__socks-https-example.pcap", "hello", "tshark gives a number to a tunnel through SOCKS, too"),
     ("arkime__tests__pcap__tls13.pcap", "hello", "a draft of TLS 1.3 with another form of ServerHello"),
     ("tls13draft16-ff52.a01.pcap", "hello", "a draft of TLS 1.3 with another form of ServerHello"),

@@ -1,13 +1,16 @@
 //! `goprobe analyze`: recordings in, report out.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
 use super::args::{Analyze, Facts, Format, ReportOptions};
 use super::exit::Exit;
+use super::extract::{Extracted, Extraction};
 use super::output;
 use crate::analyzer::{Analyzer, KeyLog, Options};
 use crate::detect;
@@ -16,6 +19,7 @@ use crate::finding::Assessment;
 use crate::go::GoRun;
 use crate::go::env::GoEnv;
 use crate::go::log::GoLog;
+use crate::observation::body::Bodies;
 use crate::observation::{Case, Recording, Relevance};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
@@ -48,7 +52,7 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     let started = now();
     refuse_unbuilt(args)?;
     let overrides = overrides(&args.report)?;
-    let examined = examine(&args.files, &args.facts, args.report.observations)?;
+    let (examined, extracted) = examine(&args.files, &args.facts, args.report.observations, args.extract.as_deref())?;
     let wrong = examined.case.health.wrong_secrets;
     if wrong > 0 && !args.report.quiet {
         output::remark(&format!(
@@ -56,7 +60,14 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
         ));
     }
     let (data, exit) = present(&examined, &overrides, &args.report, started)?;
-    output::deliver(&data, args.report.output.as_deref())?;
+    let delivered = output::deliver(&data, args.report.output.as_deref());
+    if let Some(Extracted { summary, failure }) = extracted {
+        if !args.report.quiet {
+            output::remark(&format!("goprobe: {summary}"));
+        }
+        failure.map_or(Ok(()), Err)?;
+    }
+    delivered?;
     if !args.report.quiet {
         if args.report.verbose > 0 {
             account(&examined, now().since(started)).iter().for_each(|line| output::remark(line));
@@ -110,8 +121,14 @@ fn advice(facts: &Facts) -> Option<String> {
     (!missing.is_empty()).then(|| format!("goprobe: it may help to give {}", missing.join(", ")))
 }
 
-/// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other.
-fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<Examined> {
+/// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other. Bodies are
+/// written below a folder on the way.
+fn examine(
+    files: &[PathBuf],
+    facts: &Facts,
+    keep_all: bool,
+    extract: Option<&Path>,
+) -> anyhow::Result<(Examined, Option<Extracted>)> {
     let reference = reference(facts)?;
     let go = go_run(facts)?;
     let inputs = source::Input::open_all(files)?;
@@ -119,6 +136,10 @@ fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<E
     let mut reader = Reader::new(&inputs);
     let options = Options { keep_all, judge_all: facts.all_traffic };
     let mut analyzer = Analyzer::new(&reference, go, options).with_keys(keys);
+    let extraction = extract.map(Extraction::new).transpose()?.map(|extraction| Rc::new(RefCell::new(extraction)));
+    if let Some(extraction) = &extraction {
+        analyzer = analyzer.with_bodies(Rc::clone(extraction) as Bodies);
+    }
     while let Some(record) = reader.next() {
         analyzer.push(&record);
     }
@@ -131,6 +152,7 @@ fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<E
     };
     let damage = summary.damage.iter().take(8).map(|damage| format!("{} at offset {}", damage.what, damage.offset));
     let case = analyzer.finish(files, damage.collect(), summary.damaged);
+    let extracted = extraction.map(|extraction| extraction.borrow_mut().finish());
     let inputs = inputs
         .iter()
         .map(|input| {
@@ -141,7 +163,7 @@ fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<E
             })
         })
         .collect::<Result<Vec<_>, source::Error>>()?;
-    Ok(Examined {
+    let examined = Examined {
         inputs,
         assessments: detect::assess(&case, &reference),
         circumstances: circumstances(&case),
@@ -150,7 +172,8 @@ fn examine(files: &[PathBuf], facts: &Facts, keep_all: bool) -> anyhow::Result<E
         rules_version: reference.version(),
         rules_sha256: reference.sha256().to_owned(),
         case,
-    })
+    };
+    Ok((examined, extracted))
 }
 
 /// The secrets that open TLS: those in the recordings and those of key logs.
@@ -247,7 +270,6 @@ fn present(
 fn refuse_unbuilt(args: &Analyze) -> anyhow::Result<()> {
     let unbuilt = [
         (args.probe, "--probe: the network is not asked yet"),
-        (args.extract.is_some(), "--extract: artifacts are not written out yet"),
         (args.report.format == Format::Html, "--format html"),
         (args.report.format == Format::Sarif, "--format sarif"),
     ];
@@ -344,10 +366,10 @@ mod tests {
     #[test]
     fn unknown_codes_and_unbuilt_features_are_refused() {
         assert!(overrides(&args("--deny tls.no_such").report).is_err());
-        for line in ["--probe", "--extract x", "--format html", "--format sarif"] {
+        for line in ["--probe", "--format html", "--format sarif"] {
             assert!(refuse_unbuilt(&args(line)).is_err(), "{line}");
         }
-        refuse_unbuilt(&args("--no-probe --no-color -q -v --all-traffic --keylog k")).unwrap();
+        refuse_unbuilt(&args("--no-probe --extract x --no-color -q -v --all-traffic --keylog k")).unwrap();
     }
 
     #[test]

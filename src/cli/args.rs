@@ -71,7 +71,12 @@ pub(super) struct Analyze {
     #[arg(long)]
     pub(super) no_probe: bool,
 
-    /// Write downloaded artifacts into a folder (not built yet)
+    /// Write the bodies of all answers that can be read into a folder
+    ///
+    /// The folder is made if it is missing. A body becomes DIR/HOST/PATH, or DIR/HOST/PATH.incomplete where not all of it was
+    /// seen, as it was sent (a content coding is not undone); DIR/manifest.jsonl lists them. Nothing is overwritten: what
+    /// exists already gets a number. Where something cannot be written, nothing more is; the report comes all the same, and
+    /// the exit status is 2.
     #[arg(long, value_name = "DIR")]
     pub(super) extract: Option<PathBuf>,
 }

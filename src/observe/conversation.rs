@@ -9,6 +9,7 @@ use self::inner::Inner;
 use super::certificates::CertificatePool;
 use super::dns::Lookups;
 use crate::flow::{Body, Piece};
+use crate::observation::body::Bodies;
 use crate::observation::{Connection, DnsTransport, End, Exchange, Handshake, IpMark, Outcome, Veil};
 use crate::protocol::dns::TcpFraming;
 use crate::protocol::http::h1;
@@ -46,6 +47,8 @@ pub(crate) struct Sinks<'a, 'r> {
     pub(crate) lookups: &'a mut Lookups<'r>,
     /// Secrets that open TLS.
     pub(crate) keys: &'a KeyLog,
+    /// Who takes the bodies of answers.
+    pub(crate) bodies: Option<&'a Bodies>,
 }
 
 #[derive(Default)]
@@ -130,7 +133,7 @@ impl Conversation {
         }
         let direction = heading.direction;
         if matches!(self.reader, Reader::Fresh | Reader::Unknown(_)) {
-            self.try_protocols(heading, bytes);
+            self.try_protocols(heading, bytes, sinks.bodies);
         }
         let progress = match &mut self.reader {
             Reader::Tls(session) => {
@@ -139,7 +142,7 @@ impl Conversation {
                 for plain in session.take_plain() {
                     match plain {
                         Plain::Data(direction, at, bytes) => {
-                            self.inner.data(setting, session.alpn(), direction, at, &bytes);
+                            self.inner.data(setting, sinks.bodies, session.alpn(), direction, at, &bytes);
                         }
                         Plain::Gap(direction, at, length) => self.inner.gap(direction, at, length),
                         Plain::End(direction, at) => self.inner.closed(direction, at),
@@ -205,7 +208,7 @@ impl Conversation {
         }
     }
 
-    fn try_protocols(&mut self, heading: &Heading, bytes: &[u8]) {
+    fn try_protocols(&mut self, heading: &Heading, bytes: &[u8], bodies: Option<&Bodies>) {
         let to_server = heading.direction == Direction::ToServer;
         let fresh = matches!(self.reader, Reader::Fresh);
         let setting = h1::Setting { flow: heading.flow, server: heading.server, secure: false, digest: true };
@@ -217,7 +220,7 @@ impl Conversation {
         } else if heading.server.port() == 53 {
             Reader::Dns(Box::default())
         } else if (to_server && h1::looks_like_request(bytes)) || (!to_server && h1::looks_like_response(bytes)) {
-            Reader::Http(Box::new(h1::Session::new(setting)))
+            Reader::Http(Box::new(h1::Session::new(setting).with_bodies(bodies)))
         } else if to_server && socks::looks_like_socks(bytes) {
             Reader::Socks(Box::new(socks::Session::new(heading.flow)))
         } else {

@@ -1,6 +1,7 @@
 //! TLS as far as it is visible, or can be made so with the secrets of a key log: records, handshake messages, hellos,
 //! certificates, alerts, and the bytes that it carries.
 
+mod cipher;
 mod decrypt;
 mod hello;
 mod keylog;

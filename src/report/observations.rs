@@ -213,7 +213,7 @@ impl Observations {
             lookups: case.lookups.iter().map(lookup).collect(),
             connections: case.connections.iter().map(|it| connection(it, &forged)).collect(),
             handshakes: case.handshakes.iter().map(|it| handshake(it, case)).collect(),
-            exchanges: case.exchanges.iter().map(exchange).collect(),
+            exchanges: case.exchanges.iter().map(ExchangeRecord::from).collect(),
         }
     }
 }
@@ -362,24 +362,26 @@ fn alert(alert: &Alert) -> AlertRecord {
     }
 }
 
-fn exchange(exchange: &Exchange) -> ExchangeRecord {
-    ExchangeRecord {
-        flow: exchange.flow.0,
-        protocol: match exchange.protocol {
-            HttpProtocol::Http1 => "http/1.1",
-            HttpProtocol::Http2 => "h2",
-            HttpProtocol::Socks => "socks",
-        },
-        method: (!exchange.method.is_empty()).then(|| line(&exchange.method, NAME)),
-        url: line(&exchange.url, TEXT),
-        status: exchange.status,
-        request_frame: exchange.request.map(|at| at.frame.number),
-        response_frame: exchange.response.map(|at| at.frame.number),
-        body_bytes: exchange.body_bytes,
-        body_sha256: exchange.body_sha256.map(|hash| hex(&hash)),
-        content_type: exchange.header("content-type").map(|value| line(value, NAME)),
-        complete: exchange.complete,
-        error: exchange.error.as_deref().map(|error| line(error, TEXT)),
+impl From<&Exchange> for ExchangeRecord {
+    fn from(exchange: &Exchange) -> Self {
+        Self {
+            flow: exchange.flow.0,
+            protocol: match exchange.protocol {
+                HttpProtocol::Http1 => "http/1.1",
+                HttpProtocol::Http2 => "h2",
+                HttpProtocol::Socks => "socks",
+            },
+            method: (!exchange.method.is_empty()).then(|| line(&exchange.method, NAME)),
+            url: line(&exchange.url, TEXT),
+            status: exchange.status,
+            request_frame: exchange.request.map(|at| at.frame.number),
+            response_frame: exchange.response.map(|at| at.frame.number),
+            body_bytes: exchange.body_bytes,
+            body_sha256: exchange.body_sha256.map(|hash| hex(&hash)),
+            content_type: exchange.header("content-type").map(|value| line(value, NAME)),
+            complete: exchange.complete,
+            error: exchange.error.as_deref().map(|error| line(error, TEXT)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use goprobe::analyzer::{Analyzer, Options};
+use goprobe::analyzer::{Analyzer, KeyLog, Options};
 use goprobe::detect;
 use goprobe::diagnosis::{Circumstances, Overrides, diagnose};
 use goprobe::finding::Assessment;
@@ -58,7 +58,7 @@ impl Setting {
     pub fn case(&self, files: &[PathBuf]) -> Result<Case, source::Error> {
         let inputs = source::Input::open_all(files)?;
         let mut reader = Reader::new(&inputs);
-        let mut analyzer = self.analyzer();
+        let mut analyzer = self.analyzer().with_keys(secrets(files, &inputs));
         while let Some(record) = reader.next() {
             analyzer.push(&record);
         }
@@ -110,6 +110,23 @@ impl Setting {
         let report = Report::new(&diagnosis, &case.recording, &context, Some(observations));
         serde_json::from_str(&report.json().unwrap()).unwrap()
     }
+}
+
+/// The TLS secrets in recordings, and those in key logs beside them: `FILE.keylog`.
+fn secrets(files: &[PathBuf], inputs: &[source::Input]) -> KeyLog {
+    let mut keys = KeyLog::default();
+    let mut secrets = source::Secrets::new(inputs);
+    while let Some(secret) = secrets.next() {
+        keys.add(secret.key_log);
+    }
+    for file in files {
+        let mut name = file.clone().into_os_string();
+        name.push(".keylog");
+        if let Ok(text) = std::fs::read(name) {
+            keys.add(&text);
+        }
+    }
+    keys
 }
 
 /// A frame with bytes of its own.

@@ -1,6 +1,7 @@
 //! What is said inside TLS: HTTP/2 or HTTP/1, as ALPN or the first bytes tell.
 
 use crate::observation::Exchange;
+use crate::observation::body::Bodies;
 use crate::protocol::Progress;
 use crate::protocol::http::{h1, h2};
 use crate::types::{Direction, Moment};
@@ -29,6 +30,7 @@ impl Inner {
     pub(super) fn data(
         &mut self,
         setting: h1::Setting,
+        bodies: Option<&Bodies>,
         alpn: Option<&str>,
         direction: Direction,
         at: Moment,
@@ -37,9 +39,9 @@ impl Inner {
         if matches!(self.reader, Reader::Fresh) {
             let to_server = direction == Direction::ToServer;
             self.reader = if alpn == Some("h2") || (to_server && bytes.len() >= 3 && h2::starts_preface(bytes)) {
-                Reader::Http2(Box::new(h2::Session::new(setting)))
+                Reader::Http2(Box::new(h2::Session::new(setting).with_bodies(bodies)))
             } else if (to_server && h1::looks_like_request(bytes)) || (!to_server && h1::looks_like_response(bytes)) {
-                Reader::Http1(Box::new(h1::Session::new(setting)))
+                Reader::Http1(Box::new(h1::Session::new(setting).with_bodies(bodies)))
             } else {
                 Reader::Unknown
             };

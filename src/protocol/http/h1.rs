@@ -6,8 +6,6 @@ mod setting;
 
 use std::collections::VecDeque;
 
-use ring::digest;
-
 pub(super) use self::head::{MAX_VALUE, kept, url};
 pub(crate) use self::head::{looks_like_request, looks_like_response, parse_response_head};
 pub(crate) use self::setting::Setting;
@@ -15,11 +13,11 @@ pub(crate) use self::setting::Setting;
 use self::body::{Fed, Framing};
 use self::head::{MAX_HEAD, parse_request_head};
 use super::super::{Early, Progress, quote};
+use super::content::{Content, MAX_BODY_HEAD};
+use crate::observation::body::Bodies;
 use crate::observation::{Exchange, HttpProtocol};
 use crate::types::{Both, Direction, Moment};
 
-/// Bytes of a body that are kept.
-const MAX_BODY_HEAD: usize = 2_048;
 /// Exchanges of one connection that are kept; reading stops after them.
 const MAX_EXCHANGES: usize = 16_384;
 
@@ -27,7 +25,6 @@ const MAX_EXCHANGES: usize = 16_384;
 ///
 /// Requests and answers are paired by order (RFC 9112 §9.3.2). An answer whose request was not recorded is an exchange
 /// without method and URL.
-#[derive(Debug)]
 pub(crate) struct Session {
     setting: Setting,
     exchanges: Vec<Exchange>,
@@ -35,9 +32,10 @@ pub(crate) struct Session {
     waiting: VecDeque<usize>,
     requests: Side,
     responses: Side,
-    /// The answer whose body is being read, with its digest so far.
+    /// The answer whose body is being read.
     current: Option<Current>,
     early: Option<Early>,
+    bodies: Option<Bodies>,
 }
 
 /// One direction of the connection.
@@ -65,14 +63,7 @@ enum State {
 
 struct Current {
     index: usize,
-    digest: Option<digest::Context>,
-    whole: bool,
-}
-
-impl std::fmt::Debug for Current {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Current({})", self.index)
-    }
+    content: Content,
 }
 
 impl Side {
@@ -132,7 +123,14 @@ impl Session {
             responses: Side::new(),
             current: None,
             early: None,
+            bodies: None,
         }
+    }
+
+    /// Hands the bodies of answers on.
+    pub(crate) fn with_bodies(mut self, bodies: Option<&Bodies>) -> Self {
+        self.bodies = bodies.cloned();
+        self
     }
 
     /// Takes the next bytes of one direction.
@@ -247,14 +245,11 @@ impl Session {
                 State::Stopped | State::Held => break,
                 State::Body(framing) => {
                     let (mut current, exchanges) = (self.current.as_mut(), &mut self.exchanges);
-                    let fed = framing.feed(rest, |content| {
+                    let fed = framing.feed(rest, |bytes| {
                         if let Some(current) = current.as_mut()
                             && let Some(exchange) = exchanges.get_mut(current.index)
                         {
-                            content_of(exchange, content);
-                            if let Some(digest) = &mut current.digest {
-                                digest.update(content);
-                            }
+                            current.content.take(exchange, bytes);
                         }
                     });
                     match fed {
@@ -331,8 +326,8 @@ impl Session {
                 exchange.completed = Some(at);
             }
             framing => {
-                let digest = self.setting.digest.then(|| digest::Context::new(&digest::SHA256));
-                self.current = Some(Current { index, digest, whole: true });
+                let content = Content::new(self.setting.digest, self.bodies.as_ref());
+                self.current = Some(Current { index, content });
                 match framing {
                     Some(framing) => self.responses.state = State::Body(framing),
                     None => self.finish_body(at, None),
@@ -390,17 +385,16 @@ impl Session {
     /// Ends the body being read; with an error, it is not complete.
     fn finish_body(&mut self, at: Moment, error: Option<&str>) {
         self.responses.state = State::Head;
-        let Some(current) = self.current.take() else { return };
+        let Some(mut current) = self.current.take() else { return };
         let Some(exchange) = self.exchanges.get_mut(current.index) else { return };
         exchange.error = error.map(str::to_owned);
-        exchange.complete = error.is_none() && current.whole;
+        exchange.complete = error.is_none() && current.content.is_whole();
         exchange.completed = error.is_none().then_some(at);
-        if exchange.complete {
-            exchange.body_sha256 = current.digest.and_then(|digest| digest.finish().as_ref().try_into().ok());
-        }
+        current.content.end(exchange);
     }
 
-    /// Takes note of a hole of `length` bytes in one direction. Inside a body whose end is known it is skipped.
+    /// Takes note of a hole of `length` bytes in one direction; `u64::MAX` stands for a number that is not known. Inside a
+    /// body whose end is known it is skipped.
     pub(crate) fn gap(&mut self, direction: Direction, at: Moment, length: u64) {
         match direction {
             Direction::ToServer => match &mut self.requests.state {
@@ -421,11 +415,10 @@ impl Session {
                 State::Body(framing) => {
                     let skipped = framing.skip(length);
                     let done = framing.is_done();
-                    if let Some(current) = &mut self.current {
-                        current.whole = false;
-                        if let Some(exchange) = self.exchanges.get_mut(current.index).filter(|_| skipped) {
-                            exchange.body_bytes = exchange.body_bytes.saturating_add(length);
-                        }
+                    if let Some(current) = &mut self.current
+                        && let Some(exchange) = self.exchanges.get_mut(current.index)
+                    {
+                        current.content.hole(exchange, skipped.then_some(length));
                     }
                     if !skipped {
                         self.finish_body(at, Some("a hole in the recording hides the end of the body"));
@@ -482,16 +475,14 @@ impl Session {
     }
 
     /// All exchanges, in the order in which they began.
-    pub(crate) fn finish(self) -> Vec<Exchange> {
+    pub(crate) fn finish(mut self) -> Vec<Exchange> {
+        if let Some(mut current) = self.current.take()
+            && let Some(exchange) = self.exchanges.get_mut(current.index)
+        {
+            current.content.end(exchange);
+        }
         self.exchanges
     }
-}
-
-/// Adds a part of the body.
-pub(super) fn content_of(exchange: &mut Exchange, content: &[u8]) {
-    exchange.body_bytes = exchange.body_bytes.saturating_add(content.len() as u64);
-    let room = MAX_BODY_HEAD.saturating_sub(exchange.body_head.len());
-    exchange.body_head.extend(content.iter().take(room));
 }
 
 #[cfg(test)]

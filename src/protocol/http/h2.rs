@@ -4,11 +4,12 @@ mod frame;
 mod hpack;
 mod huffman;
 
-use hashbrown::HashMap;
-use ring::digest;
+use std::collections::BTreeMap;
 
 use self::frame::{Event, Frames};
+use super::content::Content;
 use super::h1::{self, Setting};
+use crate::observation::body::Bodies;
 use crate::observation::{Exchange, HttpProtocol};
 use crate::protocol::text;
 use crate::types::{Both, Direction, Moment};
@@ -36,20 +37,28 @@ pub(crate) fn starts_preface(bytes: &[u8]) -> bool {
 pub(crate) struct Session {
     setting: Setting,
     exchanges: Vec<Exchange>,
-    streams: HashMap<u32, Stream>,
+    streams: BTreeMap<u32, Stream>,
     sides: Both<Side>,
+    bodies: Option<Bodies>,
 }
 
 /// A stream that a request opened.
 struct Stream {
     index: usize,
-    digest: Option<digest::Context>,
-    /// Nothing of the answer's body is missing.
-    whole: bool,
+    /// The answer's body.
+    content: Content,
     /// It ended.
     over: bool,
     /// The client does not want the rest of it. The server may not know yet, and what it sends is read.
     cancelled: bool,
+}
+
+impl Stream {
+    /// Nothing of it counts any more.
+    fn leave(&mut self, exchange: &mut Exchange) {
+        self.over = true;
+        self.content.end(exchange);
+    }
 }
 
 struct Side {
@@ -88,9 +97,16 @@ impl Session {
         Self {
             setting,
             exchanges: Vec::new(),
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             sides: Both { to_server: side(PREFACE), to_client: side(b"") },
+            bodies: None,
         }
+    }
+
+    /// Hands the bodies of answers on.
+    pub(crate) fn with_bodies(mut self, bodies: Option<&Bodies>) -> Self {
+        self.bodies = bodies.cloned();
+        self
     }
 
     /// Takes the next bytes of one direction.
@@ -108,16 +124,17 @@ impl Session {
         }
         if let Some(id) = skipped {
             if let Some((stream, exchange)) = self.stream(id) {
-                stream.whole = false;
-                exchange.body_bytes = exchange.body_bytes.saturating_add(length);
+                stream.content.hole(exchange, Some(length));
             }
             return;
         }
         for stream in self.streams.values_mut().filter(|stream| !stream.over) {
-            (stream.whole, stream.over) = (false, true);
-            if let Some(exchange) = self.exchanges.get_mut(stream.index).filter(|exchange| exchange.status.is_none()) {
+            let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
+            if exchange.status.is_none() {
                 exchange.error = Some("a hole in the recording hides the head of the answer".to_owned());
             }
+            stream.content.hole(exchange, None);
+            stream.leave(exchange);
         }
     }
 
@@ -127,17 +144,21 @@ impl Session {
             return;
         }
         for stream in self.streams.values_mut().filter(|stream| !stream.over && !stream.cancelled) {
-            stream.over = true;
-            if let Some(exchange) = self.exchanges.get_mut(stream.index).filter(|exchange| exchange.error.is_none()) {
-                let error = if exchange.response.is_none() { "EOF" } else { "unexpected EOF" };
-                exchange.error = Some(error.to_owned());
-            }
+            let Some(exchange) = self.exchanges.get_mut(stream.index) else { continue };
+            let error = if exchange.response.is_none() { "EOF" } else { "unexpected EOF" };
+            exchange.error.get_or_insert_with(|| error.to_owned());
+            stream.leave(exchange);
         }
         self.sides.to_client.frames.stop();
     }
 
     /// All exchanges, in the order in which they began.
-    pub(crate) fn finish(self) -> Vec<Exchange> {
+    pub(crate) fn finish(mut self) -> Vec<Exchange> {
+        for stream in self.streams.values_mut().filter(|stream| !stream.over) {
+            if let Some(exchange) = self.exchanges.get_mut(stream.index) {
+                stream.leave(exchange);
+            }
+        }
         self.exchanges
     }
 
@@ -165,10 +186,7 @@ impl Session {
             }
             (Direction::ToClient, Event::Data { stream, content }) => {
                 if let Some((stream, exchange)) = self.stream(stream).filter(|(stream, _)| !stream.over) {
-                    h1::content_of(exchange, content);
-                    if let Some(digest) = &mut stream.digest {
-                        digest.update(content);
-                    }
+                    stream.content.take(exchange, content);
                 }
             }
             (Direction::ToClient, Event::DataEnd { stream }) => self.end(stream, at),
@@ -193,9 +211,8 @@ impl Session {
             if self.exchanges.len() >= MAX_EXCHANGES {
                 return None;
             }
-            let digest = self.setting.digest.then(|| digest::Context::new(&digest::SHA256));
-            self.streams
-                .insert(id, Stream { index: self.exchanges.len(), digest, whole: true, over: false, cancelled: false });
+            let content = Content::new(self.setting.digest, self.bodies.as_ref());
+            self.streams.insert(id, Stream { index: self.exchanges.len(), content, over: false, cancelled: false });
             self.exchanges.push(self.setting.exchange(HttpProtocol::Http2));
         }
         self.stream(id)
@@ -233,7 +250,8 @@ impl Session {
                 exchange.headers = h1::kept(&headers);
             }
             if exchange.method == "HEAD" || matches!(status, Some(204 | 304)) {
-                stream.digest = None;
+                // What comes all the same is no body.
+                stream.content.end(exchange);
             }
         }
         if end {
@@ -244,19 +262,17 @@ impl Session {
     /// The answer ended properly: all that was promised should be there.
     fn end(&mut self, id: u32, at: Moment) {
         let Some((stream, exchange)) = self.stream(id).filter(|(stream, _)| !stream.over) else { return };
-        stream.over = true;
-        if !stream.whole || exchange.response.is_none() {
-            return;
+        if stream.content.is_whole() && exchange.response.is_some() {
+            let promised = exchange.header("content-length").and_then(|value| value.parse::<u64>().ok());
+            let has_body = exchange.method != "HEAD" && !matches!(exchange.status, Some(204 | 304));
+            if has_body && promised.is_some_and(|promised| promised > exchange.body_bytes) {
+                exchange.error = Some("unexpected EOF".to_owned());
+            } else {
+                exchange.complete = true;
+                exchange.completed = Some(at);
+            }
         }
-        let promised = exchange.header("content-length").and_then(|value| value.parse::<u64>().ok());
-        let has_body = exchange.method != "HEAD" && !matches!(exchange.status, Some(204 | 304));
-        if has_body && promised.is_some_and(|promised| promised > exchange.body_bytes) {
-            exchange.error = Some("unexpected EOF".to_owned());
-            return;
-        }
-        exchange.complete = true;
-        exchange.completed = Some(at);
-        exchange.body_sha256 = stream.digest.take().and_then(|digest| digest.finish().as_ref().try_into().ok());
+        stream.leave(exchange);
     }
 
     fn reset(&mut self, direction: Direction, id: u32, at: Moment, code: u32) {
@@ -265,17 +281,16 @@ impl Session {
             stream.cancelled = true; // its right, and no error
             return;
         }
-        stream.over = true;
-        if stream.cancelled {
-            return;
+        if !stream.cancelled {
+            exchange.error = match direction {
+                Direction::ToServer => Some(format!("stream error: {}; sent by client", error_name(code))),
+                Direction::ToClient => {
+                    exchange.response.get_or_insert(at);
+                    Some(format!("stream error: {}; received from server", error_name(code)))
+                }
+            };
         }
-        exchange.error = match direction {
-            Direction::ToServer => Some(format!("stream error: {}; sent by client", error_name(code))),
-            Direction::ToClient => {
-                exchange.response.get_or_insert(at);
-                Some(format!("stream error: {}; received from server", error_name(code)))
-            }
-        };
+        stream.leave(exchange);
     }
 
     /// The server ends the connection: streams beyond the last one were not served, and with an error none goes on.
@@ -284,9 +299,9 @@ impl Session {
             if stream.over || stream.cancelled || (*id <= last && code == NO_ERROR) {
                 continue;
             }
-            stream.over = true;
             if let Some(exchange) = self.exchanges.get_mut(stream.index) {
                 exchange.error = Some(format!("GOAWAY: {}; received from server", error_name(code)));
+                stream.leave(exchange);
             }
         }
     }

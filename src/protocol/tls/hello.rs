@@ -5,6 +5,7 @@
 use tls_parser::{SNIType, TlsExtension};
 use tls_parser::{parse_tls_extension_alpn_content, parse_tls_extension_sni_content, parse_tls_handshake_server_hello};
 
+use super::cipher::Order;
 use crate::observation::{ClientHello, ServerHello};
 use crate::types::Moment;
 
@@ -12,6 +13,7 @@ const SERVER_NAME: u16 = 0;
 const SUPPORTED_GROUPS: u16 = 10;
 const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALPN: u16 = 16;
+const ENCRYPT_THEN_MAC: u16 = 22;
 const SESSION_TICKET: u16 = 35;
 const PRE_SHARED_KEY: u16 = 41;
 const SUPPORTED_VERSIONS: u16 = 43;
@@ -162,8 +164,8 @@ fn extension(kind: u16, content: &[u8], parsed: &mut Parsed) {
 
 /// What a `ServerHello` says.
 pub(super) enum Server {
-    /// It chooses.
-    Chosen(ServerHello),
+    /// It chooses, also how a CBC suite is used (RFC 7366 §2).
+    Chosen(ServerHello, Order),
     /// It asks for another hello.
     Retry,
 }
@@ -177,6 +179,7 @@ pub(super) fn server_hello(body: &[u8], at: Moment) -> Option<Server> {
     let mut version = hello.version.0;
     let mut alpn = None;
     let mut pre_shared = false;
+    let mut order = Order::MacThenEncrypt;
     let mut extensions = Reader(hello.ext.unwrap_or_default());
     while let (Some(kind), Some(content)) = (extensions.u16(), extensions.vector16()) {
         match (kind, content.0) {
@@ -187,10 +190,12 @@ pub(super) fn server_hello(body: &[u8], at: Moment) -> Option<Server> {
                 }
             }
             (PRE_SHARED_KEY, _) => pre_shared = true,
+            (ENCRYPT_THEN_MAC, []) => order = Order::EncryptThenMac,
             _ => {}
         }
     }
-    Some(Server::Chosen(ServerHello { at, version, cipher_suite: hello.cipher.0, alpn, resumed: pre_shared }))
+    let hello = ServerHello { at, version, cipher_suite: hello.cipher.0, alpn, resumed: pre_shared };
+    Some(Server::Chosen(hello, order))
 }
 
 /// The order in which `crypto/tls` writes its extensions (`handshake_messages.go`, `clientHelloMsg.marshalMsg`), by version.
@@ -293,7 +298,7 @@ mod tests {
             [&[3, 3][..], &RETRY_RANDOM, &[0], &[0x13, 1], &[0], &vector16(&extension_bytes(43, &[3, 4]))].concat();
         assert!(matches!(server_hello(&body, AT), Some(Server::Retry)));
         let body = [&[3, 3][..], &[5; 32], &[0], &[0x13, 1], &[0], &vector16(&extension_bytes(43, &[3, 4]))].concat();
-        let Some(Server::Chosen(hello)) = server_hello(&body, AT) else { panic!("a choice") };
+        let Some(Server::Chosen(hello, Order::MacThenEncrypt)) = server_hello(&body, AT) else { panic!("a choice") };
         assert_eq!((hello.version, hello.cipher_suite), (0x0304, 0x1301));
     }
 }

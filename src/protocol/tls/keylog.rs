@@ -18,6 +18,8 @@ const MAX_SECRET: usize = 48;
 pub(super) struct SessionSecrets {
     /// `CLIENT_RANDOM`: the master secret of TLS 1.2 and older.
     pub(super) master: Option<Box<[u8]>>,
+    /// `CLIENT_EARLY_TRAFFIC_SECRET`.
+    pub(super) client_early: Option<Box<[u8]>>,
     /// `CLIENT_HANDSHAKE_TRAFFIC_SECRET`.
     pub(super) client_handshake: Option<Box<[u8]>>,
     /// `SERVER_HANDSHAKE_TRAFFIC_SECRET`.
@@ -26,6 +28,16 @@ pub(super) struct SessionSecrets {
     pub(super) client_application: Option<Box<[u8]>>,
     /// `SERVER_TRAFFIC_SECRET_0`.
     pub(super) server_application: Option<Box<[u8]>>,
+}
+
+impl SessionSecrets {
+    /// There are secrets of TLS 1.3, those of early data apart.
+    pub(super) const fn has_traffic_secrets(&self) -> bool {
+        self.client_handshake.is_some()
+            || self.server_handshake.is_some()
+            || self.client_application.is_some()
+            || self.server_application.is_some()
+    }
 }
 
 impl fmt::Debug for SessionSecrets {
@@ -86,6 +98,7 @@ impl KeyLog {
         let random = hex(random)?;
         let slot: fn(&mut SessionSecrets) -> &mut Option<Box<[u8]>> = match label {
             b"CLIENT_RANDOM" => |secrets| &mut secrets.master,
+            b"CLIENT_EARLY_TRAFFIC_SECRET" => |secrets| &mut secrets.client_early,
             b"CLIENT_HANDSHAKE_TRAFFIC_SECRET" => |secrets| &mut secrets.client_handshake,
             b"SERVER_HANDSHAKE_TRAFFIC_SECRET" => |secrets| &mut secrets.server_handshake,
             b"CLIENT_TRAFFIC_SECRET_0" => |secrets| &mut secrets.client_application,
@@ -132,6 +145,8 @@ mod tests {
             line("SERVER_TRAFFIC_SECRET_0", "ab", "04"),
             line("SERVER_TRAFFIC_SECRET_0", "ab", "05"),
             line("EXPORTER_SECRET", "ab", "06"),
+            line("EARLY_EXPORTER_SECRET", "ab", "06"),
+            line("CLIENT_EARLY_TRAFFIC_SECRET", "ab", "08"),
             line("CLIENT_RANDOM", "cd", "07"),
         ]
         .concat();
@@ -139,6 +154,7 @@ mod tests {
         log.add(text.as_bytes());
         assert_eq!((log.sessions(), log.bad_lines()), (2, 0));
         let secrets = log.of(&[0xab; 32]).unwrap();
+        assert_eq!(secrets.client_early.as_deref(), Some(&[8; 32][..]));
         assert_eq!(secrets.client_handshake.as_deref(), Some(&[1; 32][..]));
         assert_eq!(secrets.server_handshake.as_deref(), Some(&[2; 32][..]));
         assert_eq!(secrets.client_application.as_deref(), Some(&[3; 32][..]));

@@ -80,15 +80,26 @@ impl Records {
         self.keep = keep;
     }
 
-    /// A new piece of the stream starts: after a hole, tries to find the place again.
-    pub(super) fn resume(&mut self, piece: &[u8]) -> bool {
-        if self.lost.is_some() {
-            if !plausible(piece) {
-                return false;
-            }
-            self.lost = None;
+    /// A new piece of the stream starts: after a hole, tries to find the place again, and gives what is to be read. Where
+    /// application data are wanted, a record may begin anywhere; else it is looked for at the front alone.
+    pub(super) fn resume<'a>(&mut self, piece: &'a [u8]) -> Option<&'a [u8]> {
+        if self.lost.is_none() {
+            return Some(piece);
         }
-        true
+        let looks = |at: &usize| piece.get(*at..).is_some_and(|rest| rest.starts_with(&[APPLICATION_DATA, 3, 3]));
+        let mut places = memchr::memchr_iter(APPLICATION_DATA, piece).filter(|at| self.keep && looks(at));
+        let found = Some(piece).filter(|piece| plausible(piece));
+        let found = found.or_else(|| places.find_map(|at| piece.get(at..).filter(|rest| plausible(rest))))?;
+        self.lost = None;
+        Some(found)
+    }
+
+    /// The stream is out of step. Where application data are wanted, the place is looked for again; false where not.
+    pub(super) fn look_again(&mut self) -> bool {
+        if self.keep {
+            self.lost = Some(Veil::Gap);
+        }
+        self.keep
     }
 
     /// What was collected of a record that is not complete.
@@ -314,8 +325,20 @@ mod tests {
         records.gap(9, Veil::Gap);
         assert_eq!(read_all(&mut records, &[21, 3, 3, 0, 2, 2, 42]), [(21, vec![2, 42])]);
         records.gap(100, Veil::Gap);
-        assert!(!records.resume(b"\x99garbage"));
-        assert!(records.resume(&[21, 3, 3, 0, 2, 2, 42]));
+        assert!(records.resume(b"\x99garbage").is_none());
+        assert!(records.resume(&[9, 23, 3, 3, 0, 1, 42]).is_none(), "nobody wants it");
+        assert!(records.resume(&[21, 3, 3, 0, 2, 2, 42]).is_some());
+    }
+
+    #[test]
+    fn wanted_data_are_found_in_the_middle_of_a_piece() {
+        let mut records = Records::default();
+        records.keep(true);
+        let data = [23, 3, 3, 0, 1, 42, 23, 3, 3, 0, 9];
+        for before in [&[][..], &[23], &[23, 3, 3, 0, 1, 42, 9], &[9, 23, 3, 3, 0xff, 0xff]] {
+            records.lost = Some(Veil::Gap);
+            assert_eq!(records.resume(&[before, &data].concat()), Some(&data[..]), "{before:?}");
+        }
     }
 
     #[test]

@@ -2,41 +2,53 @@
 
 use ring::{aead, hkdf, hmac};
 
+use super::cipher::{AeadKey, CbcKey, Form, Order, RecordKey};
+
 /// What a cipher suite means for keys and records.
 #[derive(Clone, Copy)]
 pub(super) struct Suite {
-    pub(super) aead: &'static aead::Algorithm,
-    /// SHA-384, not SHA-256.
+    cipher: Cipher,
+    /// Secrets are expanded with SHA-384, not with SHA-256.
     sha384: bool,
-    /// It is of TLS 1.3.
-    pub(super) is_1_3: bool,
-    /// Each record carries 8 bytes of its nonce (RFC 5288 §3).
-    pub(super) explicit_nonce: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Cipher {
+    Aead(&'static aead::Algorithm, Form),
+    /// AES with a key of so many bytes, and the HMAC.
+    Cbc(usize, hmac::Algorithm),
 }
 
 impl Suite {
-    /// The suite of that number; `None` where it is not known here. Suites with CBC are not.
+    /// The suite of that number, in TLS 1.2 or 1.3 as it is of; `None` where it is not known here.
     pub(super) fn of(number: u16) -> Option<Self> {
-        let (aead, sha384) = match number {
-            0x1301 | 0xc02b | 0xc02f | 0x009c | 0x009e => (&aead::AES_128_GCM, false),
-            0x1302 | 0xc02c | 0xc030 | 0x009d | 0x009f => (&aead::AES_256_GCM, true),
-            0x1303 | 0xcca8 | 0xcca9 | 0xccaa => (&aead::CHACHA20_POLY1305, false),
+        use Cipher::{Aead, Cbc};
+        use Form::{ExplicitNonce, ImplicitNonce, Tls13};
+        let (cipher, sha384) = match number {
+            0x1301 => (Aead(&aead::AES_128_GCM, Tls13), false),
+            0x1302 => (Aead(&aead::AES_256_GCM, Tls13), true),
+            0x1303 => (Aead(&aead::CHACHA20_POLY1305, Tls13), false),
+            0xc02b | 0xc02f | 0x009c | 0x009e => (Aead(&aead::AES_128_GCM, ExplicitNonce), false),
+            0xc02c | 0xc030 | 0x009d | 0x009f => (Aead(&aead::AES_256_GCM, ExplicitNonce), true),
+            0xcca8..=0xccaa => (Aead(&aead::CHACHA20_POLY1305, ImplicitNonce), false),
+            0xc009 | 0xc013 | 0x002f | 0x0033 => (Cbc(16, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY), false),
+            0xc00a | 0xc014 | 0x0035 | 0x0039 => (Cbc(32, hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY), false),
+            0xc023 | 0xc027 | 0x003c | 0x0067 => (Cbc(16, hmac::HMAC_SHA256), false),
+            0x003d | 0x006b => (Cbc(32, hmac::HMAC_SHA256), false),
+            0xc024 | 0xc028 => (Cbc(32, hmac::HMAC_SHA384), true),
             _ => return None,
         };
-        let is_1_3 = matches!(number, 0x1301..=0x1303);
-        let explicit_nonce = !is_1_3 && aead != &aead::CHACHA20_POLY1305;
-        Some(Self { aead, sha384, is_1_3, explicit_nonce })
+        Some(Self { cipher, sha384 })
     }
 
-    fn hash_length(self) -> usize {
+    /// It is of TLS 1.3.
+    pub(super) const fn is_1_3(self) -> bool {
+        matches!(self.cipher, Cipher::Aead(_, Form::Tls13))
+    }
+
+    const fn hash_length(self) -> usize {
         if self.sha384 { 48 } else { 32 }
     }
-}
-
-/// A key and what nonces are made of.
-pub(super) struct RecordKey {
-    pub(super) key: aead::LessSafeKey,
-    pub(super) iv: [u8; 12],
 }
 
 struct Length(usize);
@@ -58,14 +70,15 @@ fn expand_label(suite: Suite, secret: &[u8], label: &[u8], out: &mut [u8]) -> Op
 
 /// Key and IV of a traffic secret (RFC 8446 §7.3). `None` where the secret cannot be one of that suite.
 pub(super) fn traffic_key(suite: Suite, secret: &[u8]) -> Option<RecordKey> {
+    let Cipher::Aead(algorithm, form @ Form::Tls13) = suite.cipher else { return None };
     if secret.len() != suite.hash_length() {
         return None;
     }
-    let mut key = vec![0; suite.aead.key_len()];
+    let mut key = vec![0; algorithm.key_len()];
     let mut iv = [0; 12];
     expand_label(suite, secret, b"key", &mut key)?;
     expand_label(suite, secret, b"iv", &mut iv)?;
-    Some(RecordKey { key: aead::LessSafeKey::new(aead::UnboundKey::new(suite.aead, &key).ok()?), iv })
+    Some(RecordKey::Aead(Box::new(AeadKey::new(algorithm, form, &key, &iv)?)))
 }
 
 /// The traffic secret after a `KeyUpdate` (RFC 8446 §7.2).
@@ -92,22 +105,36 @@ fn prf(suite: Suite, secret: &[u8], label: &[u8], seed: &[&[u8]], out: &mut [u8]
     }
 }
 
-/// The keys of TLS 1.2, the client's and the server's (RFC 5246 §6.3; no MAC keys: RFC 5288 §3, RFC 7905 §2).
-pub(super) fn key_block(suite: Suite, master: &[u8], client: &[u8; 32], server: &[u8; 32]) -> Option<[RecordKey; 2]> {
-    if master.len() != 48 || suite.is_1_3 {
+/// The keys of TLS 1.2, the client's and the server's (RFC 5246 §6.3). An AEAD has no HMAC keys (RFC 5288 §3, RFC 7905 §2),
+/// and `order` says nothing to it. `None` where the master secret cannot be one.
+pub(super) fn key_block(
+    suite: Suite,
+    order: Order,
+    master: &[u8],
+    client: &[u8; 32],
+    server: &[u8; 32],
+) -> Option<[RecordKey; 2]> {
+    let (mac_length, key_length, iv_length) = match suite.cipher {
+        Cipher::Aead(_, Form::Tls13) => return None,
+        Cipher::Aead(algorithm, form) => (0, algorithm.key_len(), form.iv_length()),
+        Cipher::Cbc(length, mac) => (mac.digest_algorithm().output_len(), length, 0),
+    };
+    if master.len() != 48 {
         return None;
     }
-    let key_length = suite.aead.key_len();
-    let iv_length = if suite.explicit_nonce { 4 } else { 12 };
-    let mut block = vec![0; 2 * (key_length + iv_length)];
+    let mut block = vec![0; 2 * (mac_length + key_length + iv_length)];
     prf(suite, master, b"key expansion", &[server, client], &mut block);
-    let (keys, ivs) = block.split_at_checked(2 * key_length)?;
-    let side = |key: &[u8], iv_bytes: &[u8]| {
-        let mut iv = [0; 12];
-        iv.iter_mut().zip(iv_bytes).for_each(|(to, from)| *to = *from);
-        Some(RecordKey { key: aead::LessSafeKey::new(aead::UnboundKey::new(suite.aead, key).ok()?), iv })
+    let (macs, rest) = block.split_at_checked(2 * mac_length)?;
+    let (keys, ivs) = rest.split_at_checked(2 * key_length)?;
+    let (macs, keys, ivs) =
+        (macs.split_at_checked(mac_length)?, keys.split_at_checked(key_length)?, ivs.split_at_checked(iv_length)?);
+    let side = |mac: &[u8], key: &[u8], iv: &[u8]| {
+        Some(match suite.cipher {
+            Cipher::Aead(algorithm, form) => RecordKey::Aead(Box::new(AeadKey::new(algorithm, form, key, iv)?)),
+            Cipher::Cbc(_, algorithm) => RecordKey::Cbc(Box::new(CbcKey::new(order, key, algorithm, mac)?)),
+        })
     };
-    Some([side(keys.get(..key_length)?, ivs.get(..iv_length)?)?, side(keys.get(key_length..)?, ivs.get(iv_length..)?)?])
+    Some([side(macs.0, keys.0, ivs.0)?, side(macs.1, keys.1, ivs.1)?])
 }
 
 #[cfg(test)]
@@ -160,7 +187,14 @@ pub(super) mod tests {
     fn secrets_of_the_wrong_length_make_no_key() {
         assert!(traffic_key(Suite::of(0x1302).unwrap(), &[1; 32]).is_none());
         assert!(traffic_key(Suite::of(0x1301).unwrap(), &[1; 48]).is_none());
-        assert!(key_block(Suite::of(0xc030).unwrap(), &[1; 32], &[0; 32], &[0; 32]).is_none());
-        assert!(Suite::of(0xc013).is_none(), "a CBC suite");
+        assert!(key_block(Suite::of(0xc030).unwrap(), Order::MacThenEncrypt, &[1; 32], &[0; 32], &[0; 32]).is_none());
+        assert!(key_block(Suite::of(0xc013).unwrap(), Order::MacThenEncrypt, &[1; 49], &[0; 32], &[0; 32]).is_none());
+    }
+
+    #[test]
+    fn suites_are_of_one_version() {
+        assert!(traffic_key(Suite::of(0xc02f).unwrap(), &[1; 32]).is_none());
+        assert!(key_block(Suite::of(0x1301).unwrap(), Order::MacThenEncrypt, &[1; 48], &[0; 32], &[0; 32]).is_none());
+        assert!(Suite::of(0x000a).is_none(), "Triple DES");
     }
 }

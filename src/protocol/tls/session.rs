@@ -28,11 +28,36 @@ const NOT_TLS_HEAD: usize = 2048;
 /// A TLS 1.3 record that can only be an alert by its length: 2 bytes, a content type, a 16-byte tag (RFC 8446 §5.2).
 const ENCRYPTED_ALERT: u16 = 19;
 const TLS_1_3: u16 = 0x0304;
+/// The extension with which a client offers data before the server's answer, and a server takes them (RFC 8446 §4.2.10).
+const EARLY_DATA: u16 = 42;
 
 /// Where certificates are put, so that each is kept once.
 pub(crate) trait CertificateSink {
     /// The number of a certificate, given its DER bytes.
     fn intern(&mut self, der: &[u8]) -> CertificateId;
+}
+
+/// How much was read of a side's handshake messages, up to the one that ends them: what is not there was not sent, or not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Flight {
+    #[default]
+    Underway,
+    Holed,
+    Whole,
+}
+
+impl Flight {
+    fn hole(&mut self) {
+        if *self == Self::Underway {
+            *self = Self::Holed;
+        }
+    }
+
+    fn end(&mut self) {
+        if *self == Self::Underway {
+            *self = Self::Whole;
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +77,7 @@ struct Side {
     holed: bool,
     /// Alert records after which nothing of this side matters.
     over: bool,
+    flight: Flight,
     /// Bytes of the stream so far, holes included.
     position: u64,
     protected: Protected,
@@ -93,16 +119,13 @@ impl Session {
         }
         let side = self.sides.of_mut(direction);
         side.position += bytes.len() as u64;
-        if side.over || !side.records.resume(bytes) {
-            return;
-        }
+        let Some(mut input) = side.records.resume(bytes).filter(|_| !side.over) else { return };
         if side.message_started.is_none() {
             side.message_started = Some(at);
             side.pieces = 0;
         }
         side.pieces += 1;
         side.records.bytes += bytes.len() as u64;
-        let mut input = bytes;
         loop {
             let mut records = std::mem::take(&mut self.sides.of_mut(direction).records);
             let goes_on = records.read(&mut input, |met| match met {
@@ -134,6 +157,7 @@ impl Session {
         let side = self.sides.of_mut(direction);
         side.position += length;
         side.protected.records_missing();
+        side.flight.hole();
         side.holed = true;
         side.records.gap(length, veil);
         if side.records.lost.is_some() {
@@ -170,18 +194,17 @@ impl Session {
         let certificates_at = self.certificates.as_ref().map(|(_, at)| *at);
         let outcome = self.outcome();
         let decrypted = self.is_decrypted();
+        let shows_certificates = self.shows_certificates();
         Handshake {
             flow,
             server_name: self.server_name.unwrap_or(Sighting::Hidden(client_veil)),
             certificates: match (self.certificates, &self.server_hello) {
                 (Some((chain, _)), _) => Sighting::Seen(chain),
                 (None, Some(hello)) if hello.resumed => Sighting::Absent,
-                (None, Some(hello)) if hello.version >= TLS_1_3 => match &self.sides.to_client.protected {
-                    server if !server.works() => Sighting::Hidden(Veil::Encrypted),
-                    server if server.finished => Sighting::Absent,
-                    _ => Sighting::Hidden(server_veil),
-                },
-                (None, Some(_)) if self.server_done || self.sides.to_client.changed_cipher => Sighting::Absent,
+                (None, Some(hello)) if hello.version >= TLS_1_3 && !shows_certificates => {
+                    Sighting::Hidden(Veil::Encrypted)
+                }
+                (None, Some(_)) if self.sides.to_client.flight == Flight::Whole => Sighting::Absent,
                 (None, _) => Sighting::Hidden(server_veil),
             },
             certificates_at,
@@ -208,11 +231,13 @@ impl Session {
             Some(Direction::ToClient) => return Outcome::Alert,
             None => {}
         }
-        let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
+        let is_1_3 = self.is_1_3();
         let finished = if is_1_3 && self.sides.to_server.protected.works() {
             self.sides.to_server.protected.finished
         } else if is_1_3 {
-            !self.client_records.is_empty()
+            // Early data come before the server has said anything (RFC 8446 §2.3).
+            let chosen = self.server_hello.as_ref().filter(|_| self.offers_early_data()).map(|hello| hello.at);
+            self.client_records.iter().any(|(at, _)| chosen.is_none_or(|chosen| *at >= chosen))
         } else {
             self.sides.to_server.changed_cipher && self.sides.to_client.changed_cipher
         };
@@ -227,7 +252,7 @@ impl Session {
         keys: &KeyLog,
         sink: &mut dyn CertificateSink,
     ) {
-        if self.open(direction, at, record, sink) {
+        if self.open(direction, at, record, keys, sink) {
             return;
         }
         // After a retry request, hellos in clear follow on it (RFC 8446 §D.4).
@@ -235,15 +260,16 @@ impl Session {
         let side = self.sides.of_mut(direction);
         match record.kind {
             record::CHANGE_CIPHER_SPEC => {
-                side.changed_cipher = true;
+                let again = std::mem::replace(&mut side.changed_cipher, true);
                 // In TLS 1.3 it means nothing, but everything after it is encrypted all the same.
                 side.encrypted = !before_hellos;
                 if direction == Direction::ToClient
-                    && self.certificates.is_none()
-                    && !self.server_done
                     && let Some(hello) = self.server_hello.as_mut().filter(|hello| hello.version < TLS_1_3)
                 {
-                    hello.resumed = true; // RFC 5246 §7.3: the abbreviated handshake has no certificate
+                    side.flight.end();
+                    // RFC 5246 §7.3: the abbreviated handshake has no certificate.
+                    let nothing_before = self.certificates.is_none() && !self.server_done;
+                    hello.resumed |= !again && nothing_before && side.flight == Flight::Whole;
                 }
             }
             record::ALERT => self.alert(direction, at, record),
@@ -272,8 +298,8 @@ impl Session {
 
     /// An encrypted record of the client: in TLS 1.3 its length tells an alert from a Finished.
     fn client_record(&mut self, at: Moment, length: u16) {
-        let is_1_3 = self.server_hello.as_ref().is_some_and(|hello| hello.version >= TLS_1_3);
-        let first = self.client_records.is_empty() && !self.sides.to_server.holed;
+        let is_1_3 = self.is_1_3();
+        let first = self.client_records.is_empty() && !self.sides.to_server.holed && !self.offers_early_data();
         if is_1_3 && first && length == ENCRYPTED_ALERT {
             self.alerts.push(Alert { at, direction: Direction::ToServer, content: None });
         }
@@ -310,14 +336,14 @@ impl Session {
             }
             (Direction::ToClient, SERVER_HELLO) => match hello::server_hello(body, at) {
                 Some(hello::Server::Retry) => self.retry = Some(at),
-                Some(hello::Server::Chosen(chosen)) => {
+                Some(hello::Server::Chosen(chosen, order)) => {
                     let is_1_3 = chosen.version >= TLS_1_3;
                     self.server_hello = Some(chosen);
                     if is_1_3 {
                         self.sides.to_client.encrypted = true;
                     }
-                    self.make_openers(body);
-                    self.release_held(sink);
+                    self.make_openers(body, order);
+                    self.release_held(keys, sink);
                 }
                 None => {}
             },
@@ -326,9 +352,16 @@ impl Session {
                     self.certificates = Some((chain, at));
                 }
             }
-            (Direction::ToClient, SERVER_HELLO_DONE) => self.server_done = true,
+            (Direction::ToClient, SERVER_HELLO_DONE) => {
+                self.server_done = true;
+                self.sides.to_client.flight.end();
+            }
             _ => {}
         }
+    }
+
+    fn offers_early_data(&self) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.extensions.contains(&EARLY_DATA))
     }
 
     fn client_hello(&mut self, at: Moment, body: &[u8]) {
@@ -368,11 +401,13 @@ impl Session {
     /// Bytes that are no record. Before the server's first record they are its answer; later the stream is out of step.
     fn foreign_bytes(&mut self, direction: Direction, at: Moment, bytes: &[u8]) {
         let nothing_before = self.server_hello.is_none() && self.retry.is_none() && self.alerts.is_empty();
-        if direction == Direction::ToClient && nothing_before {
+        if direction == Direction::ToClient && nothing_before && !self.sides.to_client.holed {
             let head = bytes.get(..NOT_TLS_HEAD.min(bytes.len())).unwrap_or_default().to_vec();
             self.not_tls = Some(NotTls { at, head });
         } else {
-            self.sides.of_mut(direction).over = true;
+            let side = self.sides.of_mut(direction);
+            side.over = !side.records.look_again();
+            side.protected.records_missing();
         }
     }
 }

@@ -70,8 +70,14 @@ func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(n
 		return nil, err
 	}
 	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{chain}, KeyLogWriter: keys}
-	if s.TLS == "1.2" {
+	switch s.TLS {
+	case "1.2":
 		server.TLSConfig.MaxVersion = tls.VersionTLS12
+	case "1.2-cbc":
+		server.TLSConfig.MaxVersion = tls.VersionTLS12
+		server.TLSConfig.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+		// HTTP/2 forbids the suite (RFC 9113, appendix A).
+		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
 	}
 	if sabotages[s.Manners] {
 		return saboteur(s.Manners, server.TLSConfig, handler), nil

@@ -63,11 +63,11 @@ impl Framing {
         }
     }
 
-    /// Skips a hole of `length` bytes; false where the end of the body cannot be known after it.
+    /// Skips a hole of `length` bytes (`u64::MAX`: nobody knows how many); false where what comes after it has no place.
     #[must_use]
     pub(super) const fn skip(&mut self, length: u64) -> bool {
         match self {
-            Self::UntilClose => true,
+            Self::UntilClose => length < u64::MAX,
             Self::Length(left) | Self::Chunked(Chunked::Data(left)) if *left >= length => {
                 *left -= length;
                 true
@@ -212,5 +212,6 @@ mod tests {
         assert!(chunked.skip(10) && !chunked.skip(1) && !chunked.is_done());
         assert_eq!(chunked.feed(b"\r\n0\r\n\r\n", |_| ()), Fed::Done(7));
         assert!(!Framing::chunked().skip(1));
+        assert!(Framing::UntilClose.skip(1) && !Framing::UntilClose.skip(u64::MAX));
     }
 }

@@ -1,5 +1,7 @@
 use proptest::prelude::*;
+use ring::digest;
 
+use super::super::testing::{Collector, Taken};
 use super::*;
 use crate::types::{FlowId, FrameNo, Timestamp};
 
@@ -239,11 +241,86 @@ fn switching_protocols_is_the_end_of_http() {
     assert_eq!(session.exchanges()[0].error, None);
 }
 
+/// What a sink gets of the answers to these requests, and the exchanges.
+fn taken(requests: &str, play: impl FnOnce(&mut Session)) -> (Vec<Taken>, Vec<Exchange>) {
+    let (collector, bodies) = Collector::new();
+    let mut session = session().with_bodies(Some(&bodies));
+    session.data(ToServer, at(1), requests.as_bytes());
+    play(&mut session);
+    let exchanges = session.finish();
+    let taken = collector.take().0;
+    assert!(taken.iter().all(|body| body.end.is_some()), "each that begins ends");
+    (taken, exchanges)
+}
+
+#[test]
+fn bodies_are_handed_on_wherever_pieces_are_cut() {
+    let stream = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: r\r\n\r\n\
+                  HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour\
+                  HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\
+                  HTTP/1.1 204 No Content\r\n\r\n\
+                  HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n\
+                  HTTP/1.1 200 OK\r\n\r\nuntil close";
+    let requests = format!("{GET}{GET}HEAD /h HTTP/1.1\r\n\r\n{GET}{GET}GET /last HTTP/1.1\r\nHost: a\r\n\r\n");
+    for cut in 0..stream.len() {
+        let (taken, exchanges) = taken(&requests, |session| {
+            let (before, after) = stream.as_bytes().split_at(cut);
+            session.data(ToClient, at(2), before);
+            session.data(ToClient, at(3), after);
+            session.closed(ToClient, at(4));
+        });
+        let contents: Vec<_> = taken.iter().map(|body| body.bytes.as_slice()).collect();
+        assert_eq!(contents, [&b"abcde"[..], b"four", b"until close"], "{cut}");
+        assert_eq!(taken[2].url, "http://a/last");
+        for body in &taken {
+            assert_eq!((body.end, &body.holes), (Some((true, sha256(&body.bytes))), &Vec::new()), "{cut}");
+            assert!(exchanges.iter().any(|it| it.body_sha256 == sha256(&body.bytes)));
+        }
+    }
+}
+
+#[test]
+fn bodies_that_are_not_whole_end_so() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab";
+    let (cut, _) = taken(GET, |session| {
+        session.data(ToClient, at(2), head.as_bytes());
+    });
+    assert_eq!((cut[0].bytes.as_slice(), cut[0].end), (&b"ab"[..], Some((false, None))));
+    let (holed, _) = taken(GET, |session| {
+        session.data(ToClient, at(2), head.as_bytes());
+        session.gap(ToClient, at(3), 6);
+        session.data(ToClient, at(4), b"ij");
+    });
+    let body = &holed[0];
+    assert_eq!((body.bytes.as_slice(), body.holes.as_slice()), (&b"abij"[..], &[(2, Some(6))][..]));
+    assert_eq!(body.end, Some((false, None)));
+    let (ended, _) = taken(GET, |session| {
+        session.data(ToClient, at(2), head.as_bytes());
+        session.gap(ToClient, at(3), 9);
+        session.data(ToClient, at(4), b"ij");
+    });
+    assert_eq!((ended[0].bytes.as_slice(), ended[0].holes.as_slice()), (&b"ab"[..], &[(2, None)][..]));
+}
+
+#[test]
+fn a_hole_of_unknown_length_ends_a_body_until_close() {
+    let (taken, exchanges) = taken(GET, |session| {
+        session.data(ToClient, at(2), b"HTTP/1.0 200 OK\r\n\r\nab");
+        session.gap(ToClient, at(3), u64::MAX);
+        session.data(ToClient, at(4), b"ij");
+        session.closed(ToClient, at(5));
+    });
+    assert_eq!((taken[0].bytes.as_slice(), taken[0].holes.as_slice()), (&b"ab"[..], &[(2, None)][..]));
+    assert_eq!((exchanges[0].body_bytes, exchanges[0].complete), (2, false));
+    assert!(exchanges[0].error.as_ref().is_some_and(|error| error.contains("hole")));
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(pieces in proptest::collection::vec((any::<bool>(), 0_usize..8, proptest::collection::vec(any::<u8>(), 0..20), 0_u64..40), 0..30)) {
         let words = [GET, "HTTP/1.1 200 OK\r\n", "Content-Length: 7\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n", "0\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\n\r\n", ""];
-        let mut session = session();
+        let (collector, bodies) = Collector::new();
+        let mut session = session().with_bodies(Some(&bodies));
         for (up, word, noise, hole) in pieces {
             let direction = if up { ToServer } else { ToClient };
             let bytes = [words[word].as_bytes(), if hole % 3 == 0 { noise.as_slice() } else { &[] }].concat();
@@ -256,6 +333,11 @@ proptest! {
         }
         session.closed(ToClient, at(2));
         session.take_early();
-        session.finish();
+        let exchanges = session.finish();
+        for body in collector.take().0 {
+            let (complete, hash) = body.end.unwrap();
+            prop_assert!(!complete || (body.holes.is_empty() && hash == sha256(&body.bytes)));
+            prop_assert!(hash.is_none() || exchanges.iter().any(|it| it.body_sha256 == hash));
+        }
     }
 }

@@ -1,7 +1,9 @@
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
+use ring::digest;
 
+use super::super::testing::{Collector, Taken};
 use super::*;
 use crate::types::{FlowId, FrameNo, Timestamp};
 
@@ -194,10 +196,84 @@ fn credentials_are_not_held() {
     assert_eq!(exchanges[0].header("www-authenticate"), Some("Basic"));
 }
 
+/// What a sink gets of these pieces, and the exchanges.
+fn taken(pieces: &[(Direction, Vec<u8>)], then: impl FnOnce(&mut Session)) -> (Vec<Taken>, Vec<Exchange>) {
+    let (collector, bodies) = Collector::new();
+    let mut session = session().with_bodies(Some(&bodies));
+    for (number, (direction, bytes)) in (1..).zip(pieces) {
+        session.data(*direction, at(number), bytes);
+    }
+    then(&mut session);
+    let exchanges = session.finish();
+    let taken = collector.take().0;
+    assert!(taken.iter().all(|body| body.end.is_some()), "each that begins ends");
+    (taken, exchanges)
+}
+
+#[test]
+fn bodies_of_streams_that_are_interleaved_are_handed_on_wherever_pieces_are_cut() {
+    let head = frame(1, 5, 5, &block(&[(":method", "HEAD"), (":path", "/c"), (":authority", "proxy.test")]));
+    let client = [opening(), get(1, "/a"), get(3, "/b"), head, get(7, "/d")].concat();
+    let server = [
+        answer(1, "200", 4),
+        frame(0, 0, 1, b"one"),
+        answer(3, "200", 4),
+        frame(0, 8, 3, &[2, b't', b'w', 0, 0]),
+        answer(5, "200", 4),
+        frame(0, 1, 5, b"not a body"),
+        frame(0, 1, 1, b" more"),
+        answer(7, "204", 5),
+        frame(0, 1, 3, b"o"),
+    ]
+    .concat();
+    for cut in 0..server.len() {
+        let (before, after) = server.split_at(cut);
+        let pieces = [(ToServer, client.clone()), (ToClient, before.to_vec()), (ToClient, after.to_vec())];
+        let (taken, exchanges) = taken(&pieces, |_| ());
+        let told: Vec<_> = taken.iter().map(|body| (body.url.as_str(), body.bytes.as_slice())).collect();
+        assert_eq!(told, [("https://proxy.test/a", &b"one more"[..]), ("https://proxy.test/b", b"two")], "{cut}");
+        for (body, exchange) in taken.iter().zip(&exchanges) {
+            assert_eq!((body.end, exchange.body_sha256), (Some((true, sha256(&body.bytes))), sha256(&body.bytes)));
+        }
+    }
+}
+
+#[test]
+fn bodies_that_are_not_whole_end_so() {
+    let client = (ToServer, [opening(), get(1, "/a"), get(3, "/b")].concat());
+    let begun = [answer(3, "200", 4), frame(0, 0, 3, b"b"), answer(1, "200", 4), frame(0, 1, 1, b"abcdef")].concat();
+    let begun = (ToClient, begun[..begun.len() - 4].to_vec());
+    let pieces = [client, begun];
+    type Case = (fn(&mut Session), &'static [u8], &'static [(usize, Option<u64>)]);
+    let cases: [Case; 6] = [
+        (|_| (), b"ab", &[]),
+        (|session| session.closed(ToClient), b"ab", &[]),
+        (|session| session.gap(ToClient, 5), b"ab", &[(2, None)]),
+        (
+            |session| {
+                session.gap(ToClient, 3);
+                session.data(ToClient, at(9), b"f");
+            },
+            b"abf",
+            &[(2, Some(3))],
+        ),
+        (|session| session.data(ToServer, at(9), &frame(3, 0, 1, &[0, 0, 0, 1])), b"ab", &[]),
+        (|session| session.data(ToServer, at(9), &frame(3, 0, 1, &[0, 0, 0, 8])), b"ab", &[]),
+    ];
+    for (number, (rest, bytes, holes)) in cases.into_iter().enumerate() {
+        let (taken, _) = taken(&pieces, rest);
+        let [other, body] = taken.as_slice() else { panic!("{taken:?}") };
+        assert_eq!((other.bytes.as_slice(), other.end), (&b"b"[..], Some((false, None))), "{number}");
+        assert_eq!((body.bytes.as_slice(), body.holes.as_slice()), (bytes, holes), "{number}");
+        assert_eq!(body.end, Some((false, None)), "{number}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_panic(pieces in proptest::collection::vec((any::<bool>(), any::<u8>(), proptest::collection::vec(any::<u8>(), 0..300)), 0..20)) {
-        let mut session = session();
+        let (collector, bodies) = Collector::new();
+        let mut session = session().with_bodies(Some(&bodies));
         session.data(ToServer, at(0), &opening());
         for (to_server, kind, bytes) in pieces {
             let direction = if to_server { ToServer } else { ToClient };
@@ -207,6 +283,10 @@ proptest! {
         }
         session.closed(ToClient);
         session.finish();
+        for body in collector.take().0 {
+            let (complete, hash) = body.end.unwrap();
+            prop_assert!(!complete || (body.holes.is_empty() && hash == sha256(&body.bytes)));
+        }
     }
 
     #[test]

@@ -113,3 +113,23 @@ fn a_hole_in_the_server_s_flight_hides_its_certificates() {
     let handshake = session.into_handshake(FlowId(0), AT, |_| None);
     assert_eq!(handshake.certificates, Sighting::Hidden(Veil::Truncated));
 }
+
+#[test]
+fn rfc_5246_7_3_a_session_is_resumed_where_nothing_stands_before_change_cipher_spec_and_nothing_is_missing() {
+    let hello = hello_record("a.example");
+    let end = [record(20, &[1]), record(22, &[9; 40])].concat();
+    let (seen, _) =
+        run(&[(ToServer, &hello), (ToClient, &[server_hello(0x0303), end.clone()].concat()), (ToServer, &end)]);
+    assert_eq!((seen.certificates, seen.outcome), (Sighting::Absent, Outcome::Completed));
+    assert!(seen.server_hello.unwrap().resumed);
+    // The certificates may be in the hole.
+    let (mut session, mut sink) = (Session::default(), Sink::default());
+    session.data(ToServer, AT, &hello, &KeyLog::default(), &mut sink);
+    session.data(ToClient, AT, &server_hello(0x0303), &KeyLog::default(), &mut sink);
+    session.gap(ToClient, AT, 2_000, Veil::Gap);
+    let done = [record(22, &message(14, b"")), end].concat();
+    session.data(ToClient, AT, &done, &KeyLog::default(), &mut sink);
+    let seen = session.into_handshake(FlowId(0), AT, |_| None);
+    assert_eq!(seen.certificates, Sighting::Hidden(Veil::Gap));
+    assert!(!seen.server_hello.unwrap().resumed);
+}
