@@ -43,7 +43,6 @@ var httpManners = map[string]http.HandlerFunc{
 	"mod-page":        except(".mod", page(http.StatusOK, "Welcome to the artifact repository.")),
 	"json-error":      except(".info", words("application/json", `{"error":"no such repository","code":1404}`)),
 	"empty-info":      except(".info", words("application/json", "")),
-	"lookup-page":     except("/lookup/"+modulePath+"@"+moduleVersion, page(http.StatusOK, "Welcome to the artifact repository.")),
 	"latest-only":     serveLatestOnly,
 	"big-zip":         except(".zip", serveBigZip),
 	"gone":            refuse(http.StatusGone, "not found: module example.com/lab/greeting: no matching versions"),
