@@ -15,6 +15,7 @@ mod proxy;
 mod subject;
 mod tcp;
 mod tls;
+mod trust;
 
 use crate::finding::{Assessment, Code};
 use crate::observation::Case;

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::Detector;
-use super::subject::judged_handshakes;
+use super::subject::connections_to;
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::go::env::{GoEnv, ModuleSource};
 use crate::go::log::Against;
+use crate::go::target::{ModuleRequest, RequestKind};
 use crate::go::{GoError, GoErrorKind};
-use crate::observation::{Case, Relevance};
+use crate::observation::{Case, Exchange, Relevance};
 use crate::reference::Reference;
 
 pub(super) const DETECTOR: Detector = Detector {
@@ -16,7 +17,7 @@ pub(super) const DETECTOR: Detector = Detector {
     assess,
 };
 
-/// Connections cited as those that may have carried the bytes.
+/// Connections cited as those that may have carried the bytes, and answers cited.
 const CITED: usize = 4;
 
 fn assess(case: &Case, _: &Reference) -> Assessment {
@@ -87,6 +88,7 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         said(error),
         summary,
     )
+    .with_evidence(transfers(case, name.as_str(), *go_mod))
     .with_evidence(carriers(case, from_repository))
     .with_text("against", recorded)
     .with_text("file", what)
@@ -124,7 +126,8 @@ fn untrusted(case: &Case, error: &GoError, complaint: &str) -> Finding {
         said(error),
         summary,
     )
-    .with_evidence(connections_to(case, &[host]))
+    .with_evidence(answers(case, |request, exchange| is_of_sumdb(request, exchange, &host)))
+    .with_evidence(connections_to(case, std::slice::from_ref(&host)))
     .with_text("complaint", complaint.to_owned())
     .not_excluding("a mirror of the database that is broken")
     .with_remedy("Do not switch the database off. Ask it over another network, and compare.", Some("go env GOSUMDB"))
@@ -147,12 +150,21 @@ fn unreachable(case: &Case, error: &GoError) -> Option<Finding> {
         "The module came, and the checksum database ({host}) could not be asked for its hash: {}.",
         error.text.lines().next().and_then(|line| line.rsplit_once("\": ")).map_or("see go's output", |(_, end)| end)
     );
-    let subject =
-        Subject { host: Some(host.clone()), address: error.address.map(|at| at.ip()), port: None, module: None };
+    let subject = Subject {
+        host: Some(host.clone()),
+        address: error.address.map(|at| at.ip()),
+        port: None,
+        module: error.module.clone(),
+    };
     let subject = if case.go.proxies().is_empty() { subject } else { Subject { address: None, ..subject } };
-    let cited = connections_to(case, &[host]);
+    let failed = |request: &ModuleRequest, exchange: &Exchange| {
+        let success = exchange.status.is_some_and(|status| (200..400).contains(&status)) && exchange.error.is_none();
+        is_of_sumdb(request, exchange, &host) && !success
+    };
+    let cited = connections_to(case, std::slice::from_ref(&host));
     Some(
         Finding::new(Code::ArtifactSumdbUnreachable, fault, Confidence::Strong, subject, said(error), summary)
+            .with_evidence(answers(case, failed))
             .with_evidence(cited)
             .with_remedy(
                 "Mend the way to the database, or use a module proxy that mirrors it (as proxy.golang.org does). For private modules set GONOSUMDB or GOPRIVATE, and only for those.",
@@ -189,25 +201,53 @@ fn carriers(case: &Case, from_repository: bool) -> Vec<Evidence> {
     if from_repository { Vec::new() } else { connections_to(case, &module_proxies(case)) }
 }
 
-fn connections_to(case: &Case, hosts: &[String]) -> Vec<Evidence> {
-    let encrypted = judged_handshakes(case).filter_map(|(handshake, connection)| {
-        let name = handshake.server_name.seen().filter(|name| hosts.contains(name))?;
-        Some((handshake.hello.as_ref()?.at, connection.flow, name.clone()))
-    });
-    let plain = case.exchanges.iter().filter_map(|exchange| {
-        let judged = case.connection(exchange.flow).is_some_and(|connection| connection.relevance == Relevance::Go);
-        let host = exchange.host()?.to_ascii_lowercase();
-        (judged && !exchange.is_connect() && hosts.contains(&host)).then_some((exchange.response?, exchange.flow, host))
-    });
-    let mut cited: Vec<_> = encrypted.chain(plain).collect();
-    cited.sort_by_key(|(at, ..)| *at);
-    // The last ones are nearest to the complaint.
-    let skipped = cited.len().saturating_sub(CITED);
+/// Whether it asks the checksum database, itself or through that host.
+fn is_of_sumdb(request: &ModuleRequest, exchange: &Exchange, host: &str) -> bool {
+    let named = exchange.host().is_some_and(|asked| asked.eq_ignore_ascii_case(host));
+    request.kind.is_sumdb() && (named || request.sumdb.as_deref() == Some(host))
+}
+
+/// The transfers of a module's archive, or of its go.mod, where they could be read.
+fn transfers(case: &Case, module: &str, go_mod: bool) -> Vec<Evidence> {
+    let wanted = |kind| match kind {
+        RequestKind::Mod => go_mod,
+        RequestKind::Zip | RequestKind::ToolchainZip => !go_mod,
+        _ => false,
+    };
+    answers(case, |request, exchange| {
+        wanted(request.kind) && request.module_version().as_deref() == Some(module) && exchange.status == Some(200)
+    })
+}
+
+/// The last answers of the go command's exchanges that are wanted: where each begins, and where its body ends.
+fn answers(case: &Case, wanted: impl Fn(&ModuleRequest, &Exchange) -> bool) -> Vec<Evidence> {
+    let judged = |exchange: &&Exchange| {
+        case.connection(exchange.flow).is_some_and(|connection| connection.relevance == Relevance::Go)
+            && ModuleRequest::from_url(&exchange.url).is_some_and(|request| wanted(&request, exchange))
+    };
+    let found: Vec<&Exchange> = case.exchanges.iter().filter(judged).collect();
+    let skipped = found.len().saturating_sub(CITED);
+    let mut cited = Vec::new();
+    for exchange in found.into_iter().skip(skipped) {
+        let Some(at) = exchange.response.or(exchange.request) else { continue };
+        let what = match (exchange.status, &exchange.error) {
+            (_, Some(error)) => error.clone(),
+            (Some(status), None) => status.to_string(),
+            (None, None) => "no answer".to_owned(),
+        };
+        let path =
+            exchange.url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+        let path = path.split('?').next().unwrap_or_default();
+        cited.push(Evidence::segment("answer", at, exchange.flow, format!("{what} to /{path}")));
+        if let Some(end) = exchange.completed.filter(|end| *end != at) {
+            let hash =
+                exchange.body_sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+            let hash = hash.map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
+            let note = format!("{} byte(s){hash}", exchange.body_bytes);
+            cited.push(Evidence::segment("body", end, exchange.flow, note));
+        }
+    }
     cited
-        .into_iter()
-        .skip(skipped)
-        .map(|(at, flow, host)| Evidence::segment("connection", at, flow, format!("to {host}")))
-        .collect()
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use std::net::SocketAddr;
 
 use super::Detector;
 use super::subject::{handshake_subject, host_of, is_incidental, is_with_proxy, judged_handshakes};
-use crate::certificate::{Certificate, Judgement, Known, KnownIntermediates, judge};
+use super::trust::Everywhere;
+use crate::certificate::{Certificate, Judgement, judge};
 use crate::finding::{Assessment, Code, Evidence, Subject};
 use crate::go::GoErrorKind;
 use crate::observation::{Case, CertificateId, Connection, Handshake, Outcome, Sighting};
@@ -109,23 +110,8 @@ fn gave_up_otherwise(case: &Case, host: Option<&str>) -> bool {
         })
 }
 
-/// Public intermediates, and those that other servers of the recording sent.
-struct Everywhere<'c> {
-    reference: &'c Reference,
-    seen: Vec<&'c Certificate>,
-}
-
-impl KnownIntermediates for Everywhere<'_> {
-    fn by_subject<'a>(&'a self, subject_der: &[u8]) -> Vec<Known<'a>> {
-        let theirs = self.seen.iter().filter(|seen| seen.subject_der() == subject_der);
-        let mut known: Vec<Known<'a>> = theirs.filter_map(|seen| Known::seen(seen)).collect();
-        known.extend(self.reference.known_intermediates(subject_der));
-        known
-    }
-}
-
 fn assess(case: &Case, reference: &Reference) -> Assessment {
-    let everywhere = Everywhere { reference, seen: case.certificates.iter().collect() };
+    let everywhere = Everywhere::of(case, reference);
     let mut shown: BTreeMap<(Option<String>, SocketAddr, Vec<CertificateId>), Shown<'_>> = BTreeMap::new();
     let mut assessment = Assessment::default();
     for (handshake, connection) in judged_handshakes(case) {

@@ -2,9 +2,12 @@
 
 use std::net::IpAddr;
 
-use crate::finding::Subject;
+use crate::finding::{Evidence, Subject};
 use crate::observation::{Case, Connection, Handshake, Relevance};
 use crate::reference::Reference;
+
+/// Connections that are cited of those that may have carried what a finding is about.
+const CITED: usize = 4;
 
 /// The handshakes that are judged, each with its connection.
 pub(super) fn judged_handshakes(case: &Case) -> impl Iterator<Item = (&Handshake, &Connection)> {
@@ -49,6 +52,28 @@ pub(super) fn best_name(connection: &Connection) -> Option<String> {
 /// A finding's subject at a connection's far end.
 pub(super) fn subject(host: Option<String>, connection: &Connection) -> Subject {
     Subject { host, address: Some(connection.server.ip()), port: Some(connection.server.port()), module: None }
+}
+
+/// The last connections to one of these hosts: by the hello of TLS, in clear by an answer.
+pub(super) fn connections_to(case: &Case, hosts: &[String]) -> Vec<Evidence> {
+    let encrypted = judged_handshakes(case).filter_map(|(handshake, connection)| {
+        let name = handshake.server_name.seen().filter(|name| hosts.contains(name))?;
+        Some((handshake.hello.as_ref()?.at, connection.flow, name.clone()))
+    });
+    let plain = case.exchanges.iter().filter_map(|exchange| {
+        let judged = case.connection(exchange.flow).is_some_and(|connection| connection.relevance == Relevance::Go);
+        let host = exchange.host()?.to_ascii_lowercase();
+        (judged && !exchange.is_connect() && hosts.contains(&host)).then_some((exchange.response?, exchange.flow, host))
+    });
+    let mut cited: Vec<_> = encrypted.chain(plain).collect();
+    cited.sort_by_key(|(at, ..)| *at);
+    // The last ones are nearest to what go complains about.
+    let skipped = cited.len().saturating_sub(CITED);
+    cited
+        .into_iter()
+        .skip(skipped)
+        .map(|(at, flow, host)| Evidence::segment("connection", at, flow, format!("to {host}")))
+        .collect()
 }
 
 /// How a subject is called in a sentence: its name, else its address.

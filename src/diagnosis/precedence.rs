@@ -246,6 +246,11 @@ const TABLE: &[Line] = &[
         scope: Scope::Host,
         against: Against::Any,
     },
+    line(
+        &[C::HttpBlockPage, C::HttpCaptivePortal, C::HttpUnexpectedContent],
+        &[C::ArtifactSumdbUntrusted],
+        Scope::Host,
+    ),
     line(&[C::ArtifactChecksumMismatch, C::ArtifactSumdbUntrusted], &[C::ArtifactInvalidZip], Scope::Host),
 ];
 

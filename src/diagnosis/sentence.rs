@@ -150,9 +150,15 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
         C::HttpCaptivePortal => format!("A log-in portal answers in place of {at}: log in to the network first"),
         C::HttpForbidden => format!("{at} itself refuses access{status}"),
         C::HttpRateLimited => format!("{at} limits the rate of requests{status}"),
+        C::HttpServerError if fault == Fault::ProxyUpstream => {
+            format!("The proxy answers for {at}, which it cannot reach or understand{status}")
+        }
         C::HttpServerError => format!("{at} itself fails{status}"),
         C::HttpNotFound => format!("{at} does not have what go asks for{status}"),
         C::HttpStreamError => format!("{at} aborts its answers (HTTP/2 stream error)"),
+        C::HttpTruncatedBody if fault == Fault::Interference => {
+            format!("Somebody on the path cuts answers of {at} short")
+        }
         C::HttpTruncatedBody => format!("Answers of {at} are cut short"),
         C::HttpUnexpectedContent => {
             format!("{at} answers with something that no module proxy or checksum database sends")

@@ -47,12 +47,14 @@ pub fn diagnose(assessments: Vec<Assessment>, circumstances: &Circumstances, ove
 /// A total order of findings that does not depend on who spoke first.
 fn by_content(one: &Finding, other: &Finding) -> std::cmp::Ordering {
     let key = |finding: &Finding| {
+        let subject = &finding.subject;
         (
             finding.code,
-            finding.subject.clone(),
+            (subject.host.clone(), subject.address, subject.port),
             finding.class.clone(),
             Reverse(finding.confidence()),
             Reverse(finding.severity),
+            subject.module.clone(),
         )
     };
     key(one)
@@ -62,15 +64,21 @@ fn by_content(one: &Finding, other: &Finding) -> std::cmp::Ordering {
         .then_with(|| format!("{one:?}").cmp(&format!("{other:?}")))
 }
 
+/// Whether two findings are about the same thing. Which of several modules is named beside it makes no difference.
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    let place = |finding: &Finding| (finding.subject.host.clone(), finding.subject.address, finding.subject.port);
+    let named = one.subject.host.is_some() || one.subject.address.is_some();
+    let same_module = named || one.subject.module == other.subject.module;
+    one.code == other.code && place(one) == place(other) && same_module && one.class == other.class
+}
+
 /// Sorts, and folds findings about the same thing into the surer one, which keeps all the evidence.
 fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
     found.sort_by(by_content);
     let mut merged: Vec<Finding> = Vec::with_capacity(found.len());
     for finding in found {
         match merged.last_mut() {
-            Some(last)
-                if last.code == finding.code && last.subject == finding.subject && last.class == finding.class =>
-            {
+            Some(last) if is_same(last, &finding) => {
                 finding.evidence().iter().cloned().for_each(|evidence: Evidence| last.cite(evidence));
                 last.severity = last.severity.max(finding.severity);
                 last.go_error = last.go_error.take().or(finding.go_error);

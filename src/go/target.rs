@@ -3,7 +3,7 @@
 use super::text::host_of_url;
 
 /// What is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[non_exhaustive]
 pub enum RequestKind {
     /// `/@v/list`: the versions.
@@ -28,8 +28,14 @@ pub enum RequestKind {
     GoGet,
     /// The zip of golang.org/toolchain.
     ToolchainZip,
-    /// An archive of go.dev/dl or dl.google.com/go.
+    /// An archive of go.dev/dl, dl.google.com/go or a mirror of them.
     SdkArchive,
+    /// The signature or the checksum that lies beside such an archive.
+    SdkProof,
+    /// `go.dev/dl/?mode=json`, `go.dev/VERSION?m=text`: which versions of Go there are.
+    SdkIndex,
+    /// git's smart or dumb HTTP: `info/refs`, `git-upload-pack` (git, `gitprotocol-http`).
+    Git,
 }
 
 impl RequestKind {
@@ -38,6 +44,13 @@ impl RequestKind {
     pub const fn is_sumdb(self) -> bool {
         matches!(self, Self::SumdbSupported | Self::SumdbLookup | Self::SumdbTile | Self::SumdbLatest)
     }
+
+    /// Whether programs alone are served there, in a format of their own: the protocols of module proxies and checksum
+    /// databases, and files of Go itself. Import path discovery reads pages that are written for people.
+    #[must_use]
+    pub const fn is_for_programs(self) -> bool {
+        !matches!(self, Self::GoGet)
+    }
 }
 
 /// A request of the go command, as its URL tells.
@@ -45,7 +58,8 @@ impl RequestKind {
 pub struct ModuleRequest {
     /// What is asked for.
     pub kind: RequestKind,
-    /// The module or import path, upper case restored; of an SDK archive its file name; `None` for tiles and tree heads.
+    /// The module or import path, upper case restored; of an SDK archive its file name; of git the repository; `None` for
+    /// tiles, tree heads and lists of versions of Go.
     pub path: Option<String>,
     /// The version or query, upper case restored, where one is named.
     pub version: Option<String>,
@@ -58,8 +72,8 @@ pub struct ModuleRequest {
 impl ModuleRequest {
     /// Reads an absolute URL; `None` when it is none that the go command would ask.
     ///
-    /// Where a proxy has a path of its own (`https://mirrors.example/goproxy/`), the module path begins at the first
-    /// element with a dot, and is the whole path when no element has one.
+    /// Where a proxy has a path of its own (`https://mirrors.example/goproxy/`), the module path begins behind what is known
+    /// of artifact repositories, else at the first element with a dot, and is the whole path when no element has one.
     #[must_use]
     pub fn from_url(url: &str) -> Option<Self> {
         let host = host_of_url(url)?;
@@ -67,6 +81,7 @@ impl ModuleRequest {
         let rest = rest.split('#').next()?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let path = percent_decoded(rest.split_once('/').map_or("", |(_, path)| path));
+        let asks = |pair: &str| query.split('&').any(|known| known == pair);
         let request = |kind, path: Option<String>, version: Option<String>| Self {
             kind,
             path,
@@ -74,9 +89,12 @@ impl ModuleRequest {
             sumdb: None,
             host: host.clone(),
         };
-        if query.split('&').any(|pair| pair == "go-get=1") {
+        if asks("go-get=1") {
             let path = format!("{host}/{path}");
             return Some(request(RequestKind::GoGet, Some(path.trim_end_matches('/').to_owned()), None));
+        }
+        if let Some(repository) = git_repository(&path, query) {
+            return Some(request(RequestKind::Git, Some(format!("{host}/{repository}")), None));
         }
         // A module path may have an element called sumdb; what follows there is not the database's protocol.
         let relayed = split_element(&path, "sumdb").and_then(|(_, after)| after.split_once('/'));
@@ -102,17 +120,35 @@ impl ModuleRequest {
             };
             return Some(request(kind, Some(module), Some(unescaped(version))));
         }
-        if let Some((kind, path, version)) = sumdb_request(&path) {
+        // A database may lie below a path of its own.
+        let direct = sumdb_request(&path).or_else(|| {
+            let below = [("/lookup/", "lookup/"), ("/tile/", "tile/")];
+            below.iter().find_map(|(mark, kind)| {
+                let (_, rest) = path.split_once(mark)?;
+                sumdb_request(&format!("{kind}{rest}")).filter(|(.., version)| *kind == "tile/" || version.is_some())
+            })
+        });
+        if let Some((kind, path, version)) = direct {
             return Some(Self { sumdb: Some(host.clone()), ..request(kind, path, version) });
         }
-        let file = path.strip_prefix("dl/").or_else(|| path.strip_prefix("go/"))?;
-        let version = file.strip_prefix("go").and_then(sdk_version)?;
-        Some(request(RequestKind::SdkArchive, Some(file.to_owned()), Some(version)))
+        if (matches!(path.as_str(), "dl" | "dl/") && asks("mode=json")) || (path == "VERSION" && asks("m=text")) {
+            return Some(request(RequestKind::SdkIndex, None, None));
+        }
+        let file = path.rsplit('/').next()?;
+        let (archive, kind) = match file.strip_suffix(".asc").or_else(|| file.strip_suffix(".sha256")) {
+            Some(archive) => (archive, RequestKind::SdkProof),
+            None => (file, RequestKind::SdkArchive),
+        };
+        let version = archive.strip_prefix("go").and_then(sdk_version)?;
+        Some(request(kind, Some(file.to_owned()), Some(version)))
     }
 
-    /// `path@version` when both are known.
+    /// `path@version` when both are known and the path is a module's.
     #[must_use]
     pub fn module_version(&self) -> Option<String> {
+        if matches!(self.kind, RequestKind::SdkArchive | RequestKind::SdkProof) {
+            return None;
+        }
         Some(format!("{}@{}", self.path.as_ref()?, self.version.as_ref()?))
     }
 }
@@ -149,8 +185,27 @@ fn sumdb_request(path: &str) -> Option<SumdbRequest> {
     tile.starts_with(|c: char| c.is_ascii_digit()).then_some((RequestKind::SumdbTile, None, None))
 }
 
+/// The repository that git asks for, without `.git`.
+fn git_repository<'a>(path: &'a str, query: &str) -> Option<&'a str> {
+    let refs = || path.strip_suffix("/info/refs").filter(|_| query.is_empty() || query.starts_with("service=git-"));
+    let pack = || path.strip_suffix("/git-upload-pack");
+    // The dumb protocol reads files of the repository itself.
+    let dumb =
+        || ["/HEAD", "/objects/info/packs"].iter().find_map(|file| path.strip_suffix(file)?.strip_suffix(".git"));
+    let repository = refs().or_else(pack).or_else(dumb)?;
+    Some(repository.strip_suffix(".git").unwrap_or(repository)).filter(|repository| !repository.is_empty())
+}
+
 /// Without the elements of the proxy's own path.
 fn module_of(path: &str) -> &str {
+    // JFrog Artifactory, GitLab, Sonatype Nexus: the name of a repository, which may have a dot, follows.
+    let behind = |mark: &str| path.split_once(mark).map(|(_, rest)| rest);
+    let named = behind("api/go/").or_else(|| path.strip_prefix("repository/")).and_then(|rest| rest.split_once('/'));
+    let path =
+        match named.map(|(_, module)| module).or_else(|| behind("/packages/go/")).or_else(|| behind("/-/proxy/go/")) {
+            Some(module) if !module.is_empty() => module,
+            _ => path,
+        };
     let mut start = 0_usize;
     for element in path.split('/') {
         if element.contains('.') && !element.starts_with('.') {
@@ -255,6 +310,36 @@ mod tests {
                 Some("go1.27rc1"),
             ),
             ("https://h/a%2eb/c/@v/v1.info", Info, "a.b/c", Some("v1")),
+            ("https://h/a.b/c/@v/v2.0.0%2Bincompatible.zip", Zip, "a.b/c", Some("v2.0.0+incompatible")),
+            ("https://h/a.b/c/v3/@v/v3.0.0.mod", Mod, "a.b/c/v3", Some("v3.0.0")),
+            (
+                "https://h/golang.org/x/net/@v/v0.0.0-20210405180319-a5a99cb37ef4.info",
+                Info,
+                "golang.org/x/net",
+                Some("v0.0.0-20210405180319-a5a99cb37ef4"),
+            ),
+            ("https://h/gopkg.in/yaml.v3/@v/list", List, "gopkg.in/yaml.v3", None),
+            ("https://h/artifactory/api/go/go.remote/a.b/c/@v/list", List, "a.b/c", None),
+            ("https://h/repository/go-proxy/a.b/c/@v/list", List, "a.b/c", None),
+            ("https://h/repository/go.group/kit/@v/list", List, "kit", None),
+            ("https://gitlab.example/api/v4/projects/7/packages/go/a.b/c/@v/v1.0.0.zip", Zip, "a.b/c", Some("v1.0.0")),
+            ("https://gitlab.example/group/-/proxy/go/a.b/c/@v/v1.0.0.zip", Zip, "a.b/c", Some("v1.0.0")),
+            (
+                "https://go.dev/dl/mod/golang.org/toolchain/@v/v0.0.1-go1.27.3.linux-amd64.zip",
+                ToolchainZip,
+                "golang.org/toolchain",
+                Some("v0.0.1-go1.27.3.linux-amd64"),
+            ),
+            (
+                "https://mirrors.aliyun.com/golang/go1.27.3.linux-arm64.tar.gz",
+                SdkArchive,
+                "go1.27.3.linux-arm64.tar.gz",
+                Some("go1.27.3"),
+            ),
+            ("https://go.dev/dl/go1.27.3.src.tar.gz.asc", SdkProof, "go1.27.3.src.tar.gz.asc", Some("go1.27.3")),
+            ("https://github.com/a/b.git/info/refs?service=git-upload-pack", Git, "github.com/a/b", None),
+            ("https://github.com/a/b/git-upload-pack", Git, "github.com/a/b", None),
+            ("https://git.example/a/b.git/HEAD", Git, "git.example/a/b", None),
         ] {
             assert_eq!(read(url), Some((kind, Some(path.to_owned()), version.map(str::to_owned))), "{url}");
         }
@@ -274,6 +359,9 @@ mod tests {
             ("https://p.example/go/sumdb/sum.golang.org/supported", RequestKind::SumdbSupported),
             ("https://sum.golang.org/tile/8/0/x001/234.p/7", RequestKind::SumdbTile),
             ("https://sum.golang.google.cn/latest", RequestKind::SumdbLatest),
+            ("https://sum.golang.org/tile/8/data/x001/234", RequestKind::SumdbTile),
+            ("https://p.example/mirror/sum/lookup/a.b/c@v1.0.0", RequestKind::SumdbLookup),
+            ("https://p.example/mirror/sum/tile/8/1/000", RequestKind::SumdbTile),
         ] {
             assert_eq!(ModuleRequest::from_url(url).map(|r| r.kind), Some(kind), "{url}");
             assert!(kind.is_sumdb());
@@ -293,8 +381,20 @@ mod tests {
             "https://h/a/@v/x.exe",
             "https://h/lookup/x",
             "https://h/sumdb/",
+            "https://h/docs/lookup/terms",
+            "https://h/dl/",
+            "https://h/VERSION",
+            "https://h/info/refs",
+            "https://h/HEAD",
+            "https://h/x/go1.27.tar.gz.html",
         ] {
             assert_eq!(read(url), None, "{url}");
+        }
+        let module = |url: &str| ModuleRequest::from_url(url).and_then(|request| request.module_version());
+        assert_eq!(module("https://go.dev/dl/go1.27.3.src.tar.gz"), None, "an archive is no module");
+        assert_eq!(module("https://h/a.b/c/@v/list"), None);
+        for url in ["https://go.dev/dl/?mode=json", "https://go.dev/VERSION?m=text"] {
+            assert_eq!(read(url), Some((RequestKind::SdkIndex, None, None)), "{url}");
         }
         assert_eq!(unescaped("a!!b!"), "a!!b!");
         assert_eq!(percent_decoded("%4"), "%4");

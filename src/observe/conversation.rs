@@ -323,7 +323,7 @@ impl Conversation {
     fn close(&mut self, depth: usize, heading: &Heading, at: Moment) {
         let direction = heading.direction;
         let Some(layer) = self.layers.get_mut(depth) else { return };
-        if layer.is_left_at_close(direction) {
+        if layer.is_left_at_close(direction, at) {
             return;
         }
         let holed = match &mut layer.reader {

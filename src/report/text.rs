@@ -154,12 +154,24 @@ fn blind_spots(page: &mut Page, report: &Report) {
         // Whatever else is not judged of encrypted certificates, a reader wants to know whose they are.
         let (certificates, others): (Vec<_>, Vec<_>) =
             items.partition(|item| why == Why::Encrypted && item.code.starts_with("cert."));
+        let (exchanges, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|item| why == Why::Encrypted && item.code.starts_with("http."));
         let place = |subject: &Subject| subject.host.clone().or_else(|| subject.address.clone());
         let whose = listed(certificates.iter().filter_map(|item| place(&item.subject)).collect());
         if !whose.is_empty() {
             let cure =
                 if report.verdict.outcome == Outcome::Ok { String::new() } else { format!(" {}", words::cure(why)) };
             page.item("  ", Ink::Plain, &format!("The certificates of {whose}: TLS 1.3 encrypts them.{cure}"));
+        }
+        let whose = listed(exchanges.iter().filter_map(|item| place(&item.subject)).collect());
+        if !whose.is_empty() {
+            page.item("  ", Ink::Plain, &format!("What was asked of {whose}, and the answers: TLS encrypts them."));
+        }
+        // Below TLS nothing more is to be learned from what is said inside of it.
+        let inside = |cause: &str| ["cert.", "http.", "artifact."].iter().any(|family| cause.starts_with(family));
+        let wanted = report.verdict.outcome != Outcome::Ok && report.verdict.cause.is_none_or(inside);
+        if wanted && !(certificates.is_empty() && exchanges.is_empty()) {
+            page.item("  ", Ink::Plain, words::KEYS);
         }
         let names = others.iter().map(|item| match place(&item.subject) {
             Some(place) => format!("{} for {place}", item.code),

@@ -67,6 +67,11 @@ pub(super) const fn cure(why: Why) -> &'static str {
     }
 }
 
+/// What opens what is encrypted, and where it does not come from: crypto/tls writes secrets to `Config.KeyLogWriter` alone,
+/// and the go command sets none.
+pub(super) const KEYS: &str = "A key log (--keylog FILE) would show them. The go command writes none (it ignores SSLKEYLOGFILE, \
+    unlike its git); a server of your own can, or a tool that reads the secrets from the running go.";
+
 /// What a limit of the recording means.
 pub(super) fn limit(limit: &str) -> &str {
     match limit {

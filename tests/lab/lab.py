@@ -127,6 +127,8 @@ class Lab:
                                "user": user, "password": password, "deny": proxy.get("deny", [])}
         if self.case.get("keys"):
             config["keys_file"] = str(self.folder / "keys.log")
+        if self.case.get("trusts_appliance"):
+            config["appliance_file"] = str(self.folder / "appliance.pem")
         self.start("net", [WORK / "server"], "ready", first_line=json.dumps(config), more_input=False)
         if self.case.get("resolver") == "unbound":
             self.unbound()

@@ -60,6 +60,8 @@ def go_environment(case, folder):
     }
     if case.get("sumdb"):
         environment["GOSUMDB"] = (folder / "sumdb.key").read_text()
+    if case.get("trusts_appliance"):
+        environment["SSL_CERT_FILE"] = f"{folder}/appliance.pem"
     return environment | case.get("env", {})
 
 

@@ -28,6 +28,9 @@ SITES = {
         "port": 80,
         "manners": "html",
     },
+    "storage": {"names": ["storage.googleapis.com"], "addresses": ["142.250.74.155"], "manners": "storage"},
+    "sso": {"names": ["sso.corp.example"], "addresses": ["10.44.0.31"], "manners": "html"},
+    "vanity": {"names": ["go.vanity.example"], "addresses": ["195.66.10.30"], "manners": "challenge"},
     "parked": {
         "names": ["parked.example"],
         "addresses": ["195.66.10.20"],

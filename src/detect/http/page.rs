@@ -1,7 +1,10 @@
 //! Pages for people where a program's answer is due: a filter's, a log-in portal's.
 
+use super::super::trust::Speaker;
+use super::chain::{host_of, is_redirect, target};
 use super::{Asked, Trouble};
-use crate::finding::{Code, Confidence, Evidence, Fault};
+use crate::finding::{Code, Confidence, Evidence};
+use crate::go::target::RequestKind;
 use crate::observation::{Case, Exchange};
 use crate::reference::{PageKind, PageMark, PageView, Reference, Role};
 
@@ -33,16 +36,21 @@ const LOGIN_WORDS: [&str; 9] = ["login", "logon", "portal", "captive", "hotspot"
 const SIGN_ON_WORDS: [&str; 8] =
     ["oauth", "saml", "openid", "oidc", "/authorize", "redirect_uri=", "client_id=", "microsoftonline"];
 
-/// Whether the body is a page, by its own look.
+/// Whether the body is a page, by its own look; by its type where it cannot be unpacked.
 pub(super) fn is_html(exchange: &Exchange) -> bool {
-    if exchange.body_is_coded {
+    let Some(body) = content(exchange) else {
         return exchange.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("text/html"));
-    }
-    let body = exchange.body_head.trim_ascii_start();
+    };
+    let body = body.trim_ascii_start();
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let head = String::from_utf8_lossy(body.get(..512).unwrap_or(body)).to_ascii_lowercase();
     head.starts_with('<')
         && ["<html", "<!doctype html", "<head", "<body", "<title"].iter().any(|tag| head.contains(tag))
+}
+
+/// The body's beginning, content coding undone; `None` for codings that are not read.
+pub(super) fn content(exchange: &Exchange) -> Option<&[u8]> {
+    (!exchange.body_is_coded).then_some(exchange.body_head.as_slice())
 }
 
 /// Whether the host is a public service that answers programs only, and whose own error pages are known. Other public
@@ -53,18 +61,15 @@ pub(super) fn is_public_endpoint(reference: &Reference, host: &str) -> bool {
     })
 }
 
-fn is_redirect(exchange: &Exchange) -> bool {
-    matches!(exchange.status, Some(301 | 302 | 303 | 307 | 308))
-}
-
 fn with_view<T>(exchange: &Exchange, look: impl FnOnce(&PageView<'_>) -> T) -> T {
     let headers: Vec<(&str, &str)> =
         exchange.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let body = content(exchange).unwrap_or_default();
     look(&PageView {
         status: exchange.status.unwrap_or(0),
         reason: &exchange.reason,
         headers: &headers,
-        body: &exchange.body_head,
+        body,
         location: None,
     })
 }
@@ -82,48 +87,76 @@ fn mark<'r>(reference: &'r Reference, exchange: &Exchange) -> Option<&'r PageMar
     with_view(exchange, |view| reference.page_mark(view))
 }
 
-/// The page that a redirect led to, where it was recorded.
-fn followed<'c>(case: &'c Case, location: &str, one: &Asked<'_>) -> Option<&'c Exchange> {
-    let since = one.exchange.response;
-    let same =
-        |exchange: &&Exchange| exchange.url == location && exchange.response > since && exchange.status.is_some();
-    case.exchanges.iter().find(same)
+/// Whether somebody else than the service may have answered. A public endpoint for programs never has pages for people: one
+/// that comes is not its own, whatever the certificate.
+fn may_be_foreign(reference: &Reference, one: &Asked<'_>) -> bool {
+    one.speaker.may_be_another() || is_public_endpoint(reference, &one.host)
+}
+
+/// Whether the page is the far side's own, though it may look like a filter's.
+pub(super) fn is_innocent(reference: &Reference, exchange: &Exchange) -> bool {
+    with_view(exchange, |view| reference.innocent_page(view).is_some())
+}
+
+/// What a chain of redirects ends with, where that was recorded.
+pub(super) fn last<'c>(one: &Asked<'c>) -> Option<&'c Exchange> {
+    one.after.last().map(|(_, exchange)| *exchange).filter(|page| page.status.is_some() && !is_redirect(page))
+}
+
+pub(super) fn seen(page: &Exchange) -> Option<Evidence> {
+    page.response.map(|at| Evidence::segment("page", at, page.flow, "what the redirect leads to"))
+}
+
+/// Where TLS vouches for the service itself, a page alone does not prove another's hand.
+fn bounded(one: &Asked<'_>, confidence: Confidence) -> Confidence {
+    if one.speaker.may_be_another() { confidence } else { confidence.min(Confidence::Moderate) }
+}
+
+/// Whether an address is that of a log-in page.
+pub(super) fn is_log_in(url: &str) -> bool {
+    let folded = url.to_ascii_lowercase();
+    let address = folded.split(['?', '#']).next().unwrap_or_default();
+    LOGIN_WORDS.iter().chain(&["sso", "signin", "sign_in", "sign-in", "auth"]).any(|word| address.contains(word))
+        || is_sign_on(&folded)
+}
+
+fn is_sign_on(folded: &str) -> bool {
+    SIGN_ON_WORDS.iter().any(|word| folded.contains(word))
 }
 
 /// A log-in portal: by its marks, or by a redirect away from the host to a page for people.
 pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Option<Trouble> {
-    if !is_suspicious(one) {
+    if !is_suspicious(one) || !may_be_foreign(reference, one) {
         return None;
     }
     let fault = one.interferer(case);
-    let location = one.exchange.header("location").filter(|_| is_redirect(one.exchange));
-    let page = location.and_then(|location| followed(case, location, one));
-    let seen = |page: &Exchange| {
-        page.response.map(|at| Evidence::segment("page", at, page.flow, "the page that the redirect leads to"))
-    };
+    let location = target(one.exchange);
+    let page = last(one);
     let own = mark(reference, one.exchange);
     let marked = own.or_else(|| page.and_then(|page| mark(reference, page)));
-    if own.is_some_and(|own| own.kind == PageKind::BlockPage) {
-        return None;
+    let blocks = |mark: &PageMark| mark.kind == PageKind::BlockPage;
+    if own.is_some_and(blocks) || page.is_some_and(|page| filter_words(page) >= 2) {
+        return None; // a filter, too, may show its page at a host of its own
     }
     if let Some(mark) = marked.filter(|mark| mark.kind == PageKind::CaptivePortal) {
         let what = format!("the log-in page of {}", mark.who);
-        let mut trouble = Trouble::new(Code::HttpCaptivePortal, fault, Confidence::Strong, "portal", what);
+        let confidence = bounded(one, Confidence::Strong);
+        let mut trouble = Trouble::new(Code::HttpCaptivePortal, fault, confidence, "portal", what).of_whole_chain();
         trouble.details.push(("mark", mark.id.clone()));
-        trouble.details.extend(location.map(|location| ("location", location.to_owned())));
+        trouble.details.extend(location.map(|location| ("location", super::shown(&location))));
         trouble.more.extend(page.and_then(seen));
         return Some(trouble);
     }
     let location = location?;
-    let target = host_of(location)?;
+    let target = host_of(&location)?;
     let folded = location.to_ascii_lowercase();
     let address = folded.split(['?', '#']).next().unwrap_or_default();
-    // Mirrors redirect to the same file elsewhere, services to their own sign-on; TLS cannot be redirected from outside.
+    // Mirrors redirect to the same file elsewhere, services to their own sign-on. Encrypted, nobody but who ends TLS can
+    // redirect, and who that is was not seen.
     let file = one.exchange.url.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let same_file = !file.is_empty() && address.ends_with(&file);
-    let own_sign_on = SIGN_ON_WORDS.iter().any(|word| folded.contains(word));
-    let plain = one.exchange.url.starts_with("http://");
-    if !plain || !one.is_protocol() || same_file || own_sign_on || same_organization(&target, &one.host) {
+    let hidden = one.speaker == Speaker::Unseen && !is_public_endpoint(reference, &one.host);
+    if hidden || !one.is_protocol() || same_file || is_sign_on(&folded) || same_organization(&target, &one.host) {
         return None;
     }
     let html = page.is_some_and(|page| is_html(page) && page.status.is_some_and(|status| status < 400));
@@ -135,45 +168,63 @@ pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
     };
     let status = one.exchange.status.unwrap_or(0);
     let what = format!("a redirect ({status}) to {target}");
-    let mut trouble = Trouble::new(Code::HttpCaptivePortal, fault, confidence, "redirect", what)
-        .or("a log-in of the service itself at another operator's site");
-    trouble.details.push(("location", location.to_owned()));
+    let mut trouble =
+        Trouble::new(Code::HttpCaptivePortal, fault, bounded(one, confidence), "redirect", what).of_whole_chain();
+    trouble = trouble.or("a log-in of the service itself at another operator's site");
+    trouble.details.push(("location", super::shown(&location)));
     trouble.more.extend(page.filter(|_| html).and_then(seen));
     Some(trouble)
 }
 
+/// How many of a filter's words a page has.
+fn filter_words(page: &Exchange) -> usize {
+    if !is_html(page) {
+        return 0;
+    }
+    let body = String::from_utf8_lossy(content(page).unwrap_or_default()).to_ascii_lowercase();
+    FILTER_WORDS.iter().filter(|word| body.contains(**word)).count()
+}
+
 /// A filter's page: by its marks, or by what it says.
 pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Option<Trouble> {
-    if !is_suspicious(one) {
+    if !is_suspicious(one) || !may_be_foreign(reference, one) {
         return None;
     }
     let fault = one.interferer(case);
     let status = one.exchange.status.unwrap_or(0);
-    let location = one.exchange.header("location").filter(|_| is_redirect(one.exchange));
-    let page = location.and_then(|location| followed(case, location, one));
+    let page = last(one);
     let marked = mark(reference, one.exchange).or_else(|| page.and_then(|page| mark(reference, page)));
-    let by_proxy = |mark: &PageMark| mark.kind == PageKind::ProxyError && status == 403 && fault == Fault::ProxyPolicy;
+    // Inside of a tunnel a proxy says nothing, unless it intercepts.
+    let proxy = one.is_proxied(case) && one.speaker.may_be_another();
+    let by_proxy = |mark: &PageMark| mark.kind == PageKind::ProxyError && status == 403 && proxy;
     if let Some(mark) = marked.filter(|mark| mark.kind == PageKind::BlockPage || by_proxy(mark)) {
         let what = format!("a page of {} ({status})", mark.who);
-        let mut trouble = Trouble::new(Code::HttpBlockPage, fault, Confidence::Strong, "block_page", what);
+        let confidence = bounded(one, Confidence::Strong);
+        let mut trouble = Trouble::new(Code::HttpBlockPage, fault, confidence, "block_page", what).of_whole_chain();
         trouble.details.push(("mark", mark.id.clone()));
         trouble.details.extend(mark.country.clone().map(|country| ("country", country)));
-        let at = page.and_then(|page| Some((page.response?, page.flow)));
-        trouble
-            .more
-            .extend(at.map(|(at, flow)| Evidence::segment("page", at, flow, "the page that the redirect leads to")));
+        trouble.more.extend(page.and_then(seen));
         return Some(trouble);
     }
+    if let Some(page) = page.filter(|page| marked.is_none() && one.is_protocol() && filter_words(page) >= 2) {
+        let to = host_of(&page.url).unwrap_or_default();
+        let what = format!("a redirect ({status}) to a page at {to} that speaks of a filter");
+        let confidence = bounded(one, Confidence::Strong);
+        let mut trouble = Trouble::new(Code::HttpBlockPage, fault, confidence, "redirect", what).of_whole_chain();
+        trouble.more.extend(seen(page));
+        return Some(trouble.or("a filter in front of the service that is the service's own"));
+    }
     let page_status = matches!(status, 200 | 403 | 451);
-    let innocent = with_view(one.exchange, |view| reference.innocent_page(view).is_some());
-    if marked.is_some() || !page_status || !one.is_protocol() || !is_html(one.exchange) || innocent {
+    // Repositories have pages of their own, and git and import path discovery talk to those.
+    let protocol = one.is_protocol() && one.kind() != Some(RequestKind::Git);
+    if marked.is_some() || !page_status || !protocol || !is_html(one.exchange) || is_innocent(reference, one.exchange) {
         return None;
     }
-    let body = String::from_utf8_lossy(&one.exchange.body_head).to_ascii_lowercase();
-    let words = FILTER_WORDS.iter().filter(|word| body.contains(**word)).count();
+    let words = filter_words(one.exchange);
     // Module proxies of the public answer programs, in plain text; a private one may have any server's page of refusal.
     let public = is_public_endpoint(reference, &one.host);
-    if words < 2 && !(public && (status != 200 || words == 1)) {
+    let inside = matches!(one.speaker, Speaker::Interceptor(_));
+    if words < 2 && !((public || inside) && (status != 200 || words == 1)) {
         return None;
     }
     let what = format!("a page that speaks of a filter ({status})");
@@ -182,17 +233,6 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
         .or("a filter in front of the service that is the service's own");
     trouble.details.extend(one.exchange.header("content-type").map(|kind| ("content_type", kind.to_owned())));
     Some(trouble)
-}
-
-/// The host of an absolute URL, lower case.
-fn host_of(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
-    let host = match authority.strip_prefix('[') {
-        Some(literal) => literal.split(']').next()?,
-        None => authority.split(':').next()?,
-    };
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
 /// Whether two names share their last two labels. Public suffixes of two labels only make this more lenient.

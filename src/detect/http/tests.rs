@@ -1,5 +1,7 @@
 //! Each code, what looks like it and is innocent, and what cannot be read.
 
+mod inside_tls;
+
 use super::*;
 use crate::observation::Veil;
 use crate::testing::Scene;
@@ -22,12 +24,16 @@ fn scene() -> Scene {
 
 /// One request and one answer, in a connection of its own, closed afterwards.
 fn exchange(scene: &mut Scene, at: &str, host: &str, path: &str, answer: &str) {
+    exchange_of(scene, at, host, path, answer.as_bytes());
+}
+
+fn exchange_of(scene: &mut Scene, at: &str, host: &str, path: &str, answer: &[u8]) {
     let mut tcp = scene.connect(at);
     scene.open(&mut tcp);
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Go-http-client/1.1\r\n\r\n");
     scene.client_sends(&mut tcp, PSH, request.as_bytes());
     scene.after_ms(30);
-    for part in answer.as_bytes().chunks(1_400) {
+    for part in answer.chunks(1_400) {
         scene.server_sends(&mut tcp, PSH, part);
     }
     scene.server_sends(&mut tcp, FIN, &[]);
@@ -74,7 +80,7 @@ const JSON: &str = "{\"Version\":\"v1.0.0\",\"Time\":\"2026-01-02T03:04:05Z\"}";
 fn ordinary_answers_are_silent() {
     for (path, kind, body) in [
         (INFO, "application/json", JSON),
-        ("/example.com/x/@latest", "application/json", "\n {}"),
+        ("/example.com/x/@latest", "application/json", "\n {\"version\":\"v1.0.0\"}"),
         ("/example.com/x/@v/list", "text/plain", ""),
         ("/example.com/x/@v/v1.0.0.mod", "text/plain", "// a comment\nmodule example.com/x\n"),
         (ZIP, "application/zip", "PK\u{3}\u{4}"),
@@ -167,6 +173,66 @@ fn a_portal_redirects_elsewhere_to_a_page_for_people() {
 }
 
 #[test]
+fn a_filter_may_show_its_page_at_a_host_of_its_own() {
+    for (page, code) in [(FILTER, "http.block_page"), (PAGE, "http.captive_portal")] {
+        let mut scene = scene();
+        exchange(&mut scene, AT, PROXY, INFO, &redirect("http://notice.filter.example/login?url=x"));
+        exchange(
+            &mut scene,
+            "10.9.9.9:80",
+            "notice.filter.example",
+            "/login?url=x",
+            &answer("200 OK", "text/html", page),
+        );
+        assert_eq!(codes(&scene), [code]);
+        assert!(only(&scene).evidence().iter().any(|evidence| evidence.role == "page"));
+    }
+}
+
+#[test]
+fn a_version_of_go_that_does_not_exist_is_not_found() {
+    let path = "/golang.org/toolchain/@v/v0.0.1-go1.99.0.linux-amd64.zip";
+    let missing = answer("404 Not Found", "text/plain", "not found");
+    let words = "go: download go1.99.0 for linux/amd64: toolchain not available\n";
+    let mut read = scene();
+    read.log(words);
+    exchange(&mut read, AT, PROXY, path, &missing);
+    let finding = only(&read);
+    assert_eq!((finding.code, finding.fault), (Code::HttpNotFound, Fault::Upstream));
+    assert_eq!(finding.subject.module.as_deref(), Some("golang.org/toolchain@v0.0.1-go1.99.0.linux-amd64"));
+    assert!(finding.go_error.is_some());
+    // Another version that a proxy lacks is not what go died of.
+    let mut other = scene();
+    other.log(&words.replace("1.99.0", "1.98.0"));
+    exchange(&mut other, AT, PROXY, path, &missing);
+    assert_eq!(codes(&other), NONE);
+    let mut unread = scene();
+    unread.env("GOPROXY=https://proxy.golang.org\n");
+    unread.log(words);
+    let finding = only(&unread);
+    assert_eq!((finding.code, finding.subject.host.as_deref()), (Code::HttpNotFound, Some("proxy.golang.org")));
+}
+
+#[test]
+fn a_connection_that_ends_before_the_answer_counts_where_go_gave_up_over_it() {
+    for (words, expected) in
+        [("", &NONE[..]), ("EOF", &["http.truncated_body"]), ("unexpected EOF", &["http.truncated_body"])]
+    {
+        let mut scene = scene();
+        if !words.is_empty() {
+            scene.log(&format!("go: example.com/x@v1.0.0: Get \"http://{PROXY}{ZIP}\": {words}\n"));
+        }
+        let mut tcp = scene.connect(AT);
+        scene.open(&mut tcp);
+        scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+        scene.after_ms(40);
+        scene.server_sends(&mut tcp, FIN, &[]);
+        scene.client_sends(&mut tcp, FIN, &[]);
+        assert_eq!(codes(&scene), expected, "{words}");
+    }
+}
+
+#[test]
 fn mirrors_storage_and_sign_on_are_no_portals() {
     for location in [
         "https://goproxy.example.net/example.com/x/@v/v1.0.0.info",
@@ -252,9 +318,129 @@ fn something_else_than_the_protocol_is_unexpected() {
         let finding = only(&scene);
         assert_eq!((finding.code, finding.fault), (Code::HttpUnexpectedContent, Fault::Client), "{path} {body}");
     }
-    // What is compressed cannot be judged by its first bytes.
-    let coded = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n\u{1f}abc";
+    for (path, body) in [
+        (INFO, "{\"error\":\"no such repository\"}"),
+        (INFO, "{\"Version\":"),
+        ("/example.com/x/@latest", "{}"),
+        ("/example.com/x/@v/v1.0.0.mod", "{\"error\":\"no such repository\"}"),
+        ("/example.com/x/@v/v1.0.0.mod", ""),
+        ("/example.com/x/@v/list", "{\"error\":\"no such repository\"}"),
+        ("/sumdb/sum.golang.org/latest", "{}"),
+    ] {
+        assert_eq!(of(path, &answer("200 OK", "application/json", body)), ["http.unexpected_content"], "{path} {body}");
+    }
+    // What is compressed in a way that is not read here cannot be judged by its first bytes.
+    let coded = "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n\u{1f}abc";
     assert_eq!(of(INFO, coded), NONE);
+}
+
+#[test]
+fn compressed_pages_are_unpacked() {
+    let squeezed = |text: &str| {
+        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut writer, text.as_bytes()).unwrap();
+        writer.finish().unwrap()
+    };
+    for (status, path, text, kind, code) in [
+        ("403 Forbidden", INFO, FILTER, "text/html", Some("http.block_page")),
+        ("200 OK", INFO, JSON, "application/json", None),
+        ("200 OK", INFO, PAGE, "application/json", Some("http.unexpected_content")),
+    ] {
+        let body = squeezed(text);
+        let mut whole = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        whole.extend(body);
+        let mut scene = scene();
+        exchange_of(&mut scene, AT, PROXY, path, &whole);
+        assert_eq!(codes(&scene), Vec::from_iter(code), "{text}");
+    }
+}
+
+#[test]
+fn a_module_that_is_asked_for_is_named_and_signatures_are_not() {
+    let mut scene = scene();
+    exchange(&mut scene, AT, PROXY, INFO, &answer("403 Forbidden", "text/plain", "no"));
+    exchange(&mut scene, AT, PROXY, "/example.com/y/@v/v2.0.0.zip", &answer("403 Forbidden", "text/plain", "no"));
+    exchange(&mut scene, AT, PROXY, "/example.com/z/@v/list", &answer("403 Forbidden", "text/plain", "no"));
+    let finding = only(&scene);
+    assert_eq!(finding.subject.module.as_deref(), Some("example.com/x@v1.0.0"));
+    let modules = ["example.com/x@v1.0.0", "example.com/y@v2.0.0"].map(str::to_owned).to_vec();
+    assert_eq!(finding.details.get("modules"), Some(&Detail::List(modules)));
+    assert_eq!(shown("https://h/a?X-Goog-Signature=1"), "https://h/a?…");
+    assert_eq!(shown("https://h/a?go-get=1"), "https://h/a?go-get=1");
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_body_cuts_it_unless_the_client_had_left() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 5000\r\n\r\nPK\u{3}\u{4}abcdef";
+    for left_before in [false, true] {
+        let mut scene = scene();
+        let mut tcp = scene.connect(AT);
+        scene.open(&mut tcp);
+        scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+        scene.server_sends(&mut tcp, PSH, cut.as_bytes());
+        if left_before {
+            scene.client_sends(&mut tcp, FIN, &[]);
+        }
+        scene.reset(&tcp, 53);
+        assert_eq!(codes(&scene), if left_before { &NONE[..] } else { &["http.truncated_body"] });
+    }
+}
+
+#[test]
+fn who_has_hung_up_before_does_not_want_the_rest() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 5000\r\n\r\nPK\u{3}\u{4}abcdef";
+    let mut scene = scene();
+    let mut tcp = scene.connect(AT);
+    scene.open(&mut tcp);
+    scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+    scene.server_sends(&mut tcp, PSH, cut.as_bytes());
+    scene.client_sends(&mut tcp, FIN, &[]);
+    scene.after_ms(30);
+    scene.server_sends(&mut tcp, FIN, &[]);
+    assert_eq!(codes(&scene), NONE);
+    // A stream of HTTP/2 that ends too early has ended before that.
+    let mut case = scene.case();
+    case.exchanges[0].protocol = HttpProtocol::Http2;
+    case.exchanges[0].error = Some("unexpected EOF".to_owned());
+    let found = assess(&case, &scene.reference).found;
+    assert_eq!(found[0].code, Code::HttpTruncatedBody);
+    assert!(found[0].summary.contains("the end of the stream"), "{}", found[0].summary);
+    assert!(!found[0].not_excluded.iter().any(|open| open.contains("ends connections")));
+}
+
+#[test]
+fn a_close_with_another_senders_marks_is_not_the_servers() {
+    let cut = "HTTP/1.1 200 OK\r\nContent-Type: application/zip\r\nContent-Length: 5000\r\n\r\nPK\u{3}\u{4}abcdef";
+    for (ttl, timestamps, fault) in [(53, true, Fault::Upstream), (118, false, Fault::Interference)] {
+        let mut scene = scene();
+        let mut tcp = scene.connect(AT);
+        scene.open(&mut tcp);
+        scene.client_sends(&mut tcp, PSH, format!("GET {ZIP} HTTP/1.1\r\nHost: {PROXY}\r\n\r\n").as_bytes());
+        scene.server_sends(&mut tcp, PSH, cut.as_bytes());
+        scene.fin(&mut tcp, ttl, timestamps);
+        scene.client_sends(&mut tcp, FIN, &[]);
+        let finding = only(&scene);
+        assert_eq!((finding.code, finding.fault), (Code::HttpTruncatedBody, fault), "{ttl}");
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_for_a_plain_url_is_the_proxy_familys() {
+    let mut scene = Scene::new();
+    scene.env("GOPROXY=http://modules.corp.example\nHTTP_PROXY=http://10.0.0.8:3128\n");
+    let path = format!("http://{PROXY}{INFO}");
+    let wanted = answer("407 Proxy Authentication Required", "text/html", PAGE);
+    exchange(&mut scene, "10.0.0.8:3128", PROXY, &path, &wanted);
+    assert_eq!(codes(&scene), NONE);
+    let finding = scene.finding(Code::ProxyAuthRequired);
+    assert_eq!((finding.subject.host.as_deref(), finding.subject.port), (Some(PROXY), Some(80)));
+    // Asked again with a password, it lets the request pass.
+    exchange(&mut scene, "10.0.0.8:3128", PROXY, &path, &answer("200 OK", "application/json", JSON));
+    assert!(!scene.findings().iter().any(|finding| finding.code == Code::ProxyAuthRequired));
 }
 
 #[test]
@@ -321,9 +507,71 @@ fn behind_tls_gos_words_count_with_moderate_confidence_and_leave_the_page_open()
         assert_eq!((finding.code, finding.fault, finding.confidence()), (code, fault, Confidence::Moderate), "{words}");
         assert!(assessment.not_assessed.iter().any(|open| open.veil == Veil::Encrypted));
     }
+    let insecure = |to: &str| format!("Get \"{to}\": redirected from secure URL {url} to insecure URL {to}");
+    for (words, code) in [
+        (insecure("http://hotspot.example/login?continue=x"), "http.captive_portal"),
+        (insecure("http://files.example/x"), "http.unexpected_content"),
+        (format!("Get \"{url}\": stopped after 10 redirects"), "http.unexpected_content"),
+        (
+            format!("Get \"{url}\": http2: Transport received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM"),
+            "http.stream_error",
+        ),
+        (
+            format!(
+                "Get \"{url}\": http2: server sent GOAWAY and closed the connection; LastStreamID=1, ErrCode=NO_ERROR, debug=\"\""
+            ),
+            "http.stream_error",
+        ),
+    ] {
+        let assessment = told(&words);
+        assert_eq!(assessment.found.iter().map(|finding| finding.code.id()).collect::<Vec<_>>(), [code], "{words}");
+        assert_eq!(assessment.found[0].subject.host.as_deref(), Some("proxy.golang.org"), "{words}");
+        assert!(assessment.found[0].evidence().len() > 1, "the connection is cited");
+    }
     for words in [format!("Get \"{url}\": context deadline exceeded"), format!("Get \"{url}\": Forbidden")] {
         assert!(told(&words).found.is_empty(), "{words}");
     }
+}
+
+#[test]
+fn behind_tls_the_close_itself_tells_whose_it_is() {
+    let url = "https://proxy.golang.org/example.com/x/@v/v1.0.0.zip";
+    let told = |words: &str, ttl: u8, timestamps: bool, client_first: bool, reset: bool| {
+        let mut scene = Scene::new();
+        scene.go.exit = Some(1);
+        scene.log(&format!("go: example.com/x@v1.0.0: {words}\n"));
+        let mut tcp = scene.connect("142.250.74.113:443");
+        scene.open(&mut tcp);
+        scene.hello(&mut tcp, "proxy.golang.org");
+        scene.after_ms(30);
+        scene.tls13_flight(&mut tcp, 900);
+        scene.tls13_client_record(&mut tcp, 53);
+        scene.after_ms(30);
+        scene.server_sends(&mut tcp, PSH, &crate::testing::record(23, &[9; 400]));
+        if client_first {
+            scene.client_sends(&mut tcp, FIN, &[]);
+        }
+        if reset {
+            scene.reset(&tcp, ttl);
+        } else {
+            scene.fin(&mut tcp, ttl, timestamps);
+            scene.client_sends(&mut tcp, FIN, &[]);
+        }
+        let found = assess(&scene.case(), &scene.reference).found;
+        found.first().map(|finding| (finding.code.id(), finding.fault))
+    };
+    let body = format!("read \"{url}\": unexpected EOF");
+    let broken =
+        format!("read \"{url}\": read tcp 192.168.1.23:40001->142.250.74.113:443: read: connection reset by peer");
+    let cut = |fault| Some(("http.truncated_body", fault));
+    assert_eq!(told(&body, 53, true, false, false), cut(Fault::Unknown));
+    assert_eq!(told(&body, 118, false, false, false), cut(Fault::Interference));
+    assert_eq!(told(&format!("Get \"{url}\": EOF"), 118, false, false, false), cut(Fault::Interference));
+    // The client had hung up already.
+    assert_eq!(told(&format!("Get \"{url}\": EOF"), 118, false, true, false), None);
+    assert_eq!(told(&broken, 53, false, false, true), cut(Fault::Unknown));
+    // Of forged resets the tcp family tells.
+    assert_eq!(told(&broken, 118, false, false, true), None);
 }
 
 #[test]

@@ -24,7 +24,7 @@ enum Answer {
 
 pub(super) fn assess(case: &Case, reference: &Reference) -> Vec<Finding> {
     let mut groups: BTreeMap<(&str, Answer), Vec<&Exchange>> = BTreeMap::new();
-    for exchange in case.exchanges.iter().filter(|exchange| exchange.is_connect()) {
+    for exchange in case.exchanges.iter().filter(|exchange| exchange.is_connect() || wants_password_for_url(exchange)) {
         let judged = case.connection(exchange.flow).is_some_and(|connection| connection.relevance == Relevance::Go);
         if let Some(answer) = meaning(exchange).filter(|_| judged) {
             groups.entry((exchange.url.as_str(), answer)).or_default().push(exchange);
@@ -34,10 +34,23 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Vec<Finding> {
         .into_iter()
         // A proxy that wants a password once and then lets the same target pass is no obstacle.
         .filter(|((url, _), _)| {
-            !case.exchanges.iter().any(|other| other.url == *url && other.is_connect() && opened(other))
+            let passed = |other: &Exchange| if other.is_connect() { opened(other) } else { other.status < Some(400) };
+            !case.exchanges.iter().any(|other| other.url == *url && other.status.is_some() && passed(other))
         })
         .filter_map(|((_, answer), exchanges)| refusal(case, reference, answer, &exchanges))
         .collect()
+}
+
+/// Whether a proxy that was given a whole URL, in clear, wants a password (RFC 9110 §15.5.8).
+fn wants_password_for_url(exchange: &Exchange) -> bool {
+    exchange.status == Some(407) && exchange.url.starts_with("http://")
+}
+
+/// The port that is asked for.
+fn port_of(exchange: &Exchange) -> u16 {
+    let (usual, rest) = exchange.url.strip_prefix("http://").map_or((443, exchange.url.as_str()), |rest| (80, rest));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(usual)
 }
 
 /// Whether a tunnel was opened.
@@ -81,7 +94,7 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
     let connection = case.connection(first.flow)?;
     let proxy = best_name(connection).unwrap_or_else(|| connection.server.ip().to_string());
     let asked = first.host().map(str::to_ascii_lowercase);
-    let port: u16 = first.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
+    let port = port_of(first);
     let said = match (first.status, first.reason.as_str()) {
         (Some(status), "") => status.to_string(),
         (Some(status), reason) => format!("{status} {reason}"),
@@ -94,7 +107,7 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
     };
     let target = asked.unwrap_or_else(|| "any host".to_owned());
     let port = if first.url.is_empty() { String::new() } else { format!(":{port}") };
-    let number = first.url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(443);
+    let number = port_of(first);
     let misread = misread(case, reference, &target, number);
     let (code, fault, summary) = match answer {
         _ if misread.is_some() && answer != Answer::WantsPassword => (
@@ -132,7 +145,14 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
     )
     .with_text("proxy", proxy.clone())
     .with_class(format!("{proxy} {}", first.status.map_or_else(|| first.reason.clone(), |status| status.to_string())))
-    .excluding("the server itself refuses", "the answer to CONNECT is the proxy's own; the server was never reached");
+    .excluding(
+        "the server itself refuses",
+        if first.is_connect() {
+            "the answer to CONNECT is the proxy's own; the server was never reached"
+        } else {
+            "407 is what proxies alone answer"
+        },
+    );
     if let Some(status) = first.status {
         finding = finding.with_number("status", status.into());
     }
@@ -152,7 +172,8 @@ fn refusal(case: &Case, reference: &Reference, answer: Answer, exchanges: &[&Exc
             finding.cite(Evidence::segment("proxy_answer", at, exchange.flow, said.clone()));
         }
         if let Some(at) = exchange.request {
-            finding.cite(Evidence::segment("connect_request", at, exchange.flow, exchange.url.clone()));
+            let role = if exchange.is_connect() { "connect_request" } else { "request" };
+            finding.cite(Evidence::segment(role, at, exchange.flow, exchange.url.clone()));
         }
     }
     if let Some(misread) = misread.filter(|_| code == Code::ProxyNotExcluded) {

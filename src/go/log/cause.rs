@@ -17,7 +17,7 @@ pub(super) struct Facts {
 }
 
 /// Where a cause may begin in a text that names no request.
-const BEGINNINGS: [&str; 18] = [
+const BEGINNINGS: [&str; 19] = [
     "proxyconnect tcp: ",
     "socks connect tcp",
     "dial tcp",
@@ -36,6 +36,7 @@ const BEGINNINGS: [&str; 18] = [
     "connection error: ",
     "malformed HTTP ",
     "redirected from secure URL ",
+    "stopped after 10 redirects",
 ];
 
 /// The kind of the first cause that stands anywhere in the text.
@@ -265,6 +266,11 @@ fn http2(text: &str) -> Option<GoErrorKind> {
             code: limited(code, 60).to_owned(),
             debug: debug.map(|debug| limited(debug, 200).to_owned()),
         });
+    }
+    // Of a connection's first request (http2 `setGoAway`).
+    if let Some((_, rest)) = text.split_once("Transport received GOAWAY from server ErrCode:") {
+        let code = rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        return Some(GoErrorKind::GoAway { code: limited(code, 60).to_owned(), debug: None });
     }
     if text.contains("http2: client connection lost") {
         return Some(GoErrorKind::ConnectionLost);

@@ -175,6 +175,10 @@ fn causes_behind_a_request() {
             K::RedirectToInsecure { to: "http://portal.example/login".to_owned() },
         ),
         ("stopped after 10 redirects", K::TooManyRedirects),
+        (
+            "http2: Transport received GOAWAY from server ErrCode:ENHANCE_YOUR_CALM",
+            K::GoAway { code: "ENHANCE_YOUR_CALM".to_owned(), debug: None },
+        ),
         ("socks connect tcp 10.0.0.8:1080->proxy.golang.org:443: unknown error host unreachable", socks("host unreachable", Some(4))),
         (
             "socks connect tcp 10.0.0.8:1080->proxy.golang.org:443: unknown error connection not allowed by ruleset",

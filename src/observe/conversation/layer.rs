@@ -3,7 +3,7 @@
 use crate::observation::body::Bodies;
 use crate::protocol::http::{h1, h2};
 use crate::protocol::{dns, socks, tls};
-use crate::types::{Both, Direction};
+use crate::types::{Both, Direction, Moment};
 
 /// The port of DNS over TCP.
 const DNS: u16 = 53;
@@ -43,8 +43,8 @@ pub(super) struct Layer {
     pub(super) secure: bool,
     /// The request that opened the innermost tunnel it runs in: index among the conversation's exchanges.
     pub(super) tunnel: Option<usize>,
-    /// The client has left: what the server does not say any more cuts nothing short.
-    pub(super) client_left: bool,
+    /// Where the client has left: what the server does not say any more after that cuts nothing short.
+    pub(super) client_left: Option<Moment>,
 }
 
 impl Layer {
@@ -100,9 +100,12 @@ impl Layer {
     }
 
     /// Whether the client has closed, so that the server's close means nothing. Takes note of the client's.
-    pub(super) fn is_left_at_close(&mut self, direction: Direction) -> bool {
-        let left = direction == Direction::ToClient && self.client_left;
-        self.client_left |= direction == Direction::ToServer;
-        left
+    pub(super) fn is_left_at_close(&mut self, direction: Direction, at: Moment) -> bool {
+        if direction == Direction::ToServer {
+            self.client_left.get_or_insert(at);
+            return false;
+        }
+        // A FIN is told at the end only, and the client's own farewell may have been its answer.
+        self.client_left.is_some_and(|left| left < at)
     }
 }

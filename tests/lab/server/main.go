@@ -21,6 +21,8 @@ import (
 type config struct {
 	// RootFile receives the certificate of the public root, in PEM.
 	RootFile string `json:"root_file"`
+	// ApplianceFile receives the public root and that of the intercepting appliance, for clients that trust it.
+	ApplianceFile string `json:"appliance_file"`
 	// KeysFile receives the TLS secrets in the NSS key log format, if it is set.
 	KeysFile string `json:"keys_file"`
 	// SumdbKeyFile receives the verifier key of the checksum database, as for GOSUMDB.
@@ -57,6 +59,13 @@ func main() {
 	}
 	if err := os.WriteFile(c.RootFile, authorities.public.pem(), 0o644); err != nil {
 		log.Fatal(err)
+	}
+
+	if c.ApplianceFile != "" {
+		roots := append(authorities.public.pem(), authorities.appliance.pem()...)
+		if err := os.WriteFile(c.ApplianceFile, roots, 0o644); err != nil {
+			log.Fatal(err)
+		}
 	}
 
 	database, err := newSumdb()

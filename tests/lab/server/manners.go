@@ -21,8 +21,9 @@ import (
 //
 //	sumdb        the checksum database, over TLS or not
 //	other-sumdb  a checksum database that signs with a key nobody knows
+//	sumdb-page   a page where the checksum database should be
 //
-// and for everything else an HTTP server, over TLS or not, see httpManners.
+// what saboteur says about HTTP/2, and for everything else an HTTP server, over TLS or not, see httpManners.
 func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(net.Listener) error, error) {
 	switch s.Manners {
 	case "reset":
@@ -44,7 +45,13 @@ func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(n
 			return nil, err
 		}
 		handler = other
+	case "sumdb-page":
+		handler = page(http.StatusOK, "Welcome to the artifact repository.")
 	default:
+		if sabotages[s.Manners] {
+			handler = http.HandlerFunc(serveModules)
+			break
+		}
 		function, known := httpManners[s.Manners]
 		if !known {
 			return nil, fmt.Errorf("unknown manners %q", s.Manners)
@@ -71,6 +78,9 @@ func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(n
 		server.TLSConfig.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
 		// HTTP/2 forbids the suite (RFC 9113, appendix A).
 		server.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
+	}
+	if sabotages[s.Manners] {
+		return saboteur(s.Manners, server.TLSConfig, handler), nil
 	}
 	return func(l net.Listener) error { return server.ServeTLS(l, "", "") }, nil
 }
