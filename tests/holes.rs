@@ -65,6 +65,9 @@ fn flipped(frames: &[Captured], dice: &mut Dice) -> Vec<Captured> {
     };
     let places: Vec<(usize, usize)> =
         (0..frames.len()).filter_map(|index| Some((index, protected(&frames[index].bytes)?))).collect();
+    if places.is_empty() {
+        return frames; // nothing in it was encrypted
+    }
     for _ in 0..=dice.below(4) {
         let (index, from) = places[dice.below(places.len())];
         let bytes = &mut frames[index].bytes;
