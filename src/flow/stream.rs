@@ -202,6 +202,8 @@ impl Stream {
         }
         if let Some(offset) = self.offset_of(seq) {
             self.fin = Some((offset, at));
+            // Its acknowledgement may have been recorded before it.
+            self.acknowledged = self.acknowledged.map(|known| if known == offset + 1 { offset } else { known });
         }
     }
 
@@ -480,6 +482,16 @@ mod tests {
         assert_eq!(stream.lost, 1);
         assert!(stream.gaps[0].acknowledged);
         assert_eq!(pieces.into_vec().len(), 3, "the gap and both bytes are handed on");
+    }
+
+    #[test]
+    fn a_fin_that_was_recorded_after_its_acknowledgement_leaves_no_hole() {
+        let mut stream = opened(99);
+        stream.push(Direction::ToServer, data(1, 100, b"abc"), &mut Pieces::None);
+        stream.acknowledge(104);
+        stream.finished(103, moment(2));
+        assert!(matches!(stream.flush(moment(3)), Pieces::None));
+        assert!(stream.gaps.is_empty());
     }
 
     #[test]
