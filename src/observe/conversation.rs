@@ -383,9 +383,11 @@ pub(crate) fn settle_outcome(handshakes: &mut [HeardHandshake], connection: &Con
     if handshake.server_hello.is_none() && answered {
         return; // the server said something that the recording does not show
     }
+    // Where the start of the server's stream is not known, what it said before its FIN may be missing.
+    let from_start = handshake.layer > 0 || handshake.tunnel.is_some() || connection.initial_seq.to_client.is_some();
     handshake.outcome = match connection.end {
         End::Reset { direction: Direction::ToClient, .. } => Outcome::Reset,
-        End::Closed if server_closed_first => Outcome::Closed,
+        End::Closed if server_closed_first && from_start => Outcome::Closed,
         _ if !answered && server_visible => Outcome::Unanswered,
         _ => Outcome::Incomplete,
     };

@@ -174,6 +174,24 @@ fn a_forged_reset_off_the_sequence_number_stays_at_medium_and_an_unmarked_one_is
 }
 
 #[test]
+fn a_close_is_no_answer_to_the_hello_where_the_servers_stream_has_no_start() {
+    for recorded in [true, false] {
+        let mut scene = scene();
+        let mut tcp = scene.connect(SERVER);
+        scene.syn(&tcp);
+        if recorded {
+            scene.after_ms(RTT_MS).syn_ack(&mut tcp);
+        } else {
+            (tcp.client_seq, tcp.server_seq) = (tcp.client_seq + 1, tcp.server_seq + 1);
+        }
+        scene.hello(&mut tcp, HOST);
+        scene.after_ms(RTT_MS).server_sends(&mut tcp, FIN, &[]);
+        scene.client_sends(&mut tcp, FIN, &[]);
+        assert_eq!(scene.accused(), Vec::from_iter(recorded.then_some(Code::TlsServerReset)));
+    }
+}
+
+#[test]
 fn a_recording_at_the_server_measures_no_round_trip_and_accuses_nobody() {
     let mut scene = scene();
     let mut tcp = scene.connect(SERVER);
