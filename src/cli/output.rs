@@ -18,6 +18,11 @@ pub(super) fn deliver(data: &str, file: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
+/// Writes data to standard error, where the command's own words are.
+pub(super) fn append(data: &str) -> anyhow::Result<()> {
+    io::stderr().write_all(data.as_bytes()).context("cannot write to standard error")
+}
+
 /// Whether the reader of our output went away, which is its right.
 pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
@@ -37,7 +42,12 @@ pub(super) fn remark(text: &str) {
 
 /// How text is to look where it goes to.
 pub(super) fn style(no_color: bool, file: Option<&Path>) -> Style {
-    let to_terminal = file.is_none_or(|path| path.as_os_str() == "-") && io::stdout().is_terminal();
+    style_of(no_color, file, io::stdout().is_terminal())
+}
+
+/// The same where it goes to a stream that is a terminal, or is not, unless a file is given.
+pub(super) fn style_of(no_color: bool, file: Option<&Path>, terminal: bool) -> Style {
+    let to_terminal = file.is_none_or(|path| path.as_os_str() == "-") && terminal;
     style_for(to_terminal, no_color, |name| std::env::var(name).ok())
 }
 
