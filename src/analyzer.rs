@@ -16,7 +16,7 @@ use crate::observe::conversation::{Conversation, Heading, Sinks, settle_outcome}
 use crate::observe::dns::Lookups;
 use crate::packet::{Decoder, Icmp, Packet, Tcp, Transport, Udp};
 use crate::reference::Reference;
-use crate::scope::Scope;
+use crate::scope::{Owners, Scope};
 use crate::source::{Frame, Record};
 use crate::types::{Direction, FlowId, Moment, Timestamp};
 
@@ -55,6 +55,7 @@ pub struct Analyzer<'r> {
     health: Health,
     others: usize,
     keys: KeyLog,
+    owners: Owners,
 }
 
 impl<'r> Analyzer<'r> {
@@ -81,6 +82,7 @@ impl<'r> Analyzer<'r> {
             health: Health::default(),
             others: 0,
             keys: KeyLog::default(),
+            owners: Owners::default(),
         }
     }
 
@@ -88,6 +90,13 @@ impl<'r> Analyzer<'r> {
     #[must_use]
     pub fn with_keys(mut self, keys: KeyLog) -> Self {
         self.keys = keys;
+        self
+    }
+
+    /// With what is known of who owns which connection.
+    #[must_use]
+    pub fn with_owners(mut self, owners: Owners) -> Self {
+        self.owners = owners;
         self
     }
 
@@ -143,7 +152,7 @@ impl<'r> Analyzer<'r> {
             let hellos = case.handshakes.iter().filter_map(|handshake| handshake.hello.as_ref());
             case.go.version = hellos.filter_map(|hello| hello.go).find_map(GoVersion::parse);
         }
-        self.scope.mark(&mut case, self.reference);
+        self.scope.mark(&mut case, self.reference, &self.owners);
         case
     }
 

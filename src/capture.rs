@@ -15,12 +15,14 @@ mod recording;
 mod secrets;
 mod signals;
 mod sniffer;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::thread;
 
 pub use privilege::Identity;
@@ -32,6 +34,7 @@ use self::mirror::Mirror;
 use self::pcapng::{Interface, Writer};
 use self::secrets::Tracer;
 use self::sniffer::{Opened, Tally};
+use crate::scope::Owners;
 
 /// Why a command could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +101,8 @@ pub struct Recorded {
     pub printed: Vec<u8>,
     /// The secrets that were read, as a key log.
     pub key_log: Vec<u8>,
+    /// Whose the recorded connections are.
+    pub owners: Owners,
     /// What is missing in the recording, in words.
     pub shortcomings: Vec<String>,
     file: PathBuf,
@@ -167,10 +172,14 @@ impl Armed {
         let mut key_log = Vec::new();
         let (how, printed, tally) = thread::scope(|scope| {
             let sniffing = sniffer.map(|sniffer| {
-                scope.spawn(|| {
+                let (openings, opened) = mpsc::channel();
+                // Root's processes can be looked into with what tracing needs.
+                let watching = scope.spawn(move || witness::watch(process, &opened));
+                let sniffing = scope.spawn(|| {
                     privilege::keep_nothing();
-                    sniffer.record(writer, ended.as_fd())
-                })
+                    sniffer.record(writer, openings, ended.as_fd())
+                });
+                (sniffing, watching)
             });
             let printing = scope.spawn(|| {
                 privilege::keep_nothing();
@@ -184,7 +193,9 @@ impl Armed {
             (
                 how.map(|how| (how, failure)),
                 printing.join().unwrap_or_default(),
-                sniffing.map(|thread| thread.join().unwrap_or_default()).unwrap_or_default(),
+                sniffing.map(|(sniffing, watching)| {
+                    (sniffing.join().unwrap_or_default(), watching.join().unwrap_or_default())
+                }),
             )
         });
         privilege::keep_nothing();
@@ -195,7 +206,7 @@ impl Armed {
             return Err(Error::Start(program.unwrap_or_default(), io::Error::from_raw_os_error(number)));
         }
         let ended = how.ok_or_else(|| Error::Lost(io::Error::other("its end was not reported")))?;
-        let Tally { packets, dropped, failure } = tally;
+        let (Tally { packets, dropped, failure }, owners) = tally.unwrap_or_default();
         if let Some(error) = failure {
             shortcomings.push(format!("the recording is not whole: {error}"));
         }
@@ -206,6 +217,7 @@ impl Armed {
             ended,
             printed: printed.into_bytes(),
             key_log,
+            owners,
             shortcomings,
             file: plan.file,
             interface,
@@ -223,15 +235,16 @@ impl Recorded {
         &self.file
     }
 
-    /// Writes the recording anew, with the secrets before the packets, and with words at frames, by their number.
+    /// Writes the recording anew: with more lines about the run, the secrets before the packets, and words at frames, by their
+    /// number.
     ///
     /// # Errors
     /// Where the file cannot be written; the recording is then as it was.
-    pub fn complete(&self, comments: &BTreeMap<u32, Vec<String>>) -> Result<(), Error> {
+    pub fn complete(&self, about: &[String], comments: &BTreeMap<u32, Vec<String>>) -> Result<(), Error> {
         recording::complete(
             &self.file,
             self.interface.as_ref(),
-            &self.about,
+            &[self.about.as_slice(), about].concat(),
             &self.key_log,
             comments,
             (self.packets, self.dropped),

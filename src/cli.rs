@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod output;
 mod rules;
+mod run_record;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

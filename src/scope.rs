@@ -6,6 +6,17 @@ use std::net::IpAddr;
 use crate::go::GoRun;
 use crate::observation::{Case, Connection, Lookup, Relevance};
 use crate::reference::Reference;
+use crate::types::Ends;
+
+/// Whose connections are whose, as far as the system said so while they were open. Questions are not told apart: a resolver
+/// on the machine asks for everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owners {
+    /// The command's and its descendants'.
+    pub own: BTreeSet<Ends>,
+    /// Other programs': never judged.
+    pub foreign: BTreeSet<Ends>,
+}
 
 /// What is judged (see `CONTRACT` section 1: everything else in a recording is somebody else's traffic).
 #[derive(Debug)]
@@ -57,7 +68,7 @@ impl Scope {
     }
 
     /// Marks what of a case is go's and names the connections.
-    pub(crate) fn mark(&self, case: &mut Case, reference: &Reference) {
+    pub(crate) fn mark(&self, case: &mut Case, reference: &Reference, owners: &Owners) {
         let mut tied = self.tied.clone();
         for lookup in &mut case.lookups {
             if let Some(base) = self.base_name(reference, &lookup.name).map(str::to_owned) {
@@ -100,6 +111,15 @@ impl Scope {
                 && self.judges(reference, &host)
             {
                 connection.relevance = Relevance::Go;
+            }
+        }
+        // Who owns it has the last word.
+        for connection in &mut case.connections {
+            let ends = Ends { client: connection.client, server: connection.server };
+            if owners.own.contains(&ends) {
+                connection.relevance = Relevance::Go;
+            } else if owners.foreign.contains(&ends) {
+                connection.relevance = Relevance::Other;
             }
         }
         if self.all {

@@ -3,23 +3,30 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::mpsc::Sender;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pcap::{Active, Capture, Linktype, Precision};
 
-use super::Error;
 use super::pcapng::{Interface, Writer};
+use super::{Error, witness};
+use crate::packet::Decoder;
+use crate::source::Frame;
+use crate::types::{Ends, FrameNo, Timestamp};
 
 /// The longest packet that is recorded: the largest that segmentation offload makes, and more.
 const SNAP_LENGTH: i32 = 262_144;
 /// The kernel's buffer. With 64 MiB nothing was lost at 400,000 packets a second.
 const BUFFER: i32 = 64 << 20;
+/// No packet that opens a connection is longer, headers of tunnels included.
+const LONGEST_SYN: usize = 256;
 /// How long the kernel may hold packets back to hand over several at once, in milliseconds.
 const HOLD: i32 = 20;
+const HOLD_TWICE: u16 = 40;
 /// Packets that are taken before looking whether the command has ended.
 const BATCH: u32 = 1_024;
 /// After the command has ended: silence that ends the recording, in milliseconds.
-const QUIET: u16 = 300;
+const QUIET: u16 = 250;
 /// The longest that packets are waited for after the command has ended, in nanoseconds: others' traffic may never be silent.
 const AFTER: u64 = 2_000_000_000;
 
@@ -32,6 +39,26 @@ pub(super) struct Opened {
     interface: Interface,
     /// What a unit of the packets' microsecond field is, in nanoseconds.
     unit: u64,
+}
+
+/// Sees the packets that open connections.
+struct Spotter {
+    decoder: Decoder,
+    openings: Sender<Ends>,
+}
+
+impl Spotter {
+    fn see(&mut self, link: u16, bytes: &[u8]) {
+        if bytes.len() > LONGEST_SYN {
+            return;
+        }
+        let original_length = u32::try_from(bytes.len()).unwrap_or_default();
+        let no = FrameNo { file: 0, number: 1 };
+        let frame = Frame { no, time: Timestamp::from_seconds(0), link, bytes, original_length };
+        if let Some(ends) = self.decoder.decode(&frame).as_ref().and_then(witness::opened) {
+            let _ = self.openings.send(ends);
+        }
+    }
 }
 
 /// What the recording came to.
@@ -76,7 +103,13 @@ impl Opened {
     }
 
     /// Writes packets until `stop` can be read, and then until it has been silent for a while.
-    pub(super) fn record(mut self, mut writer: Writer<BufWriter<File>>, stop: BorrowedFd<'_>) -> Tally {
+    pub(super) fn record(
+        mut self,
+        mut writer: Writer<BufWriter<File>>,
+        openings: Sender<Ends>,
+        stop: BorrowedFd<'_>,
+    ) -> Tally {
+        let mut spotter = Spotter { decoder: Decoder::new(), openings };
         let mut tally = Tally::default();
         let mut last = 0;
         // Whether the command has ended, and until when its late packets are waited for.
@@ -85,7 +118,7 @@ impl Opened {
         loop {
             let mut idle = false;
             for _ in 0..BATCH {
-                match self.next(&mut writer, &mut tally) {
+                match self.next(&mut writer, &mut tally, &mut spotter) {
                     Ok(Some(time)) => last = time,
                     Ok(None) => {
                         idle = true;
@@ -103,7 +136,9 @@ impl Opened {
                 if deadline == u64::MAX && last > 0 {
                     deadline = last.saturating_add(AFTER);
                 }
-                if last >= deadline || (idle && !self.has_packets_within(QUIET)) {
+                // Where nothing was said, nothing comes late.
+                let quiet = if last > 0 { QUIET } else { HOLD_TWICE };
+                if last >= deadline || (idle && !self.has_packets_within(quiet)) {
                     break;
                 }
             } else {
@@ -124,7 +159,12 @@ impl Opened {
     }
 
     /// Takes the next packet, if there is one, and says when it was recorded.
-    fn next(&mut self, writer: &mut Writer<BufWriter<File>>, tally: &mut Tally) -> io::Result<Option<u64>> {
+    fn next(
+        &mut self,
+        writer: &mut Writer<BufWriter<File>>,
+        tally: &mut Tally,
+        spotter: &mut Spotter,
+    ) -> io::Result<Option<u64>> {
         match self.capture.next_packet() {
             Ok(packet) => {
                 let seconds = u64::try_from(packet.header.ts.tv_sec).unwrap_or_default();
@@ -135,6 +175,7 @@ impl Opened {
                     // A full disk ends the recording, not the command.
                     tally.failure = writer.packet(time, packet.header.len, packet.data, &[]).err();
                 }
+                spotter.see(self.interface.link_type, packet.data);
                 Ok(Some(time))
             }
             Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => Ok(None),

@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 use anyhow::bail;
 
 use super::args::{Analyze, Facts, Format};
-use super::examine::{Examined, examine, go_run, now, overrides, present};
+use super::examine::{Examined, examine, now, overrides, present};
 use super::exit::Exit;
 use super::output;
+use super::run_record::RunRecord;
 use crate::observation::Relevance;
+use crate::source::Input;
 use crate::types::Span;
 
 pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     let started = now();
     refuse_unbuilt(args)?;
     let overrides = overrides(&args.report)?;
-    let examined = examine(&args.files, &args.facts, go_run(&args.facts)?, b"", args.report.observations)?;
+    let inputs = Input::open_all(&args.files)?;
+    let record = RunRecord::of(&inputs);
+    let examined = examine(&inputs, &args.facts, record.as_ref(), b"", args.report.observations)?;
     let wrong = examined.case.health.wrong_secrets;
     if wrong > 0 && !args.report.quiet {
         output::remark(&format!(
@@ -30,7 +34,7 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
             account(&examined, now().since(started)).iter().for_each(|line| output::remark(line));
         }
         if exit == Exit::Undecided {
-            advice(&args.facts).iter().for_each(|line| output::remark(line));
+            advice(&args.facts, record.is_some()).iter().for_each(|line| output::remark(line));
         }
     }
     Ok(exit)
@@ -66,10 +70,10 @@ fn account(examined: &Examined, took: Span) -> Vec<String> {
 }
 
 /// What the user could add where nothing was decided.
-fn advice(facts: &Facts) -> Option<String> {
+fn advice(facts: &Facts, recorded: bool) -> Option<String> {
     let missing: Vec<&str> = [
-        (facts.go_log.is_none(), "--go-log (what go printed)"),
-        (facts.go_env.is_none(), "--go-env (text of `go env` and `env`)"),
+        (facts.go_log.is_none() && !recorded, "--go-log (what go printed)"),
+        (facts.go_env.is_none() && !recorded, "--go-env (text of `go env` and `env`)"),
         (facts.reference.is_none(), "--reference (honest DNS answers)"),
     ]
     .into_iter()
@@ -158,9 +162,9 @@ mod tests {
 
     #[test]
     fn an_undecided_run_asks_for_what_was_not_given() {
-        assert!(advice(&args("").facts).unwrap().contains("--go-log"));
-        assert!(!advice(&args("--go-log l --go-env e").facts).unwrap().contains("--go-log"));
-        assert_eq!(advice(&args("--go-log l --go-env e --reference r").facts), None);
+        assert!(advice(&args("").facts, false).unwrap().contains("--go-log"));
+        assert!(!advice(&args("--go-log l --go-env e").facts, false).unwrap().contains("--go-log"));
+        assert_eq!(advice(&args("--go-log l --go-env e --reference r").facts, false), None);
     }
 
     #[test]

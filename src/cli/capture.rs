@@ -11,15 +11,14 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Context as _;
 
 use super::args::{Capture, Format};
-use super::examine::{described, examine, go_run, now, overrides, present};
+use super::examine::{described, examine, now, overrides, present};
 use super::exit::Exit;
 use super::output;
-use crate::capture::{Armed, DEFAULT_FILTER, Ended, Error, Identity, Plan, Recorded};
+use super::run_record::RunRecord;
+use crate::capture::{Armed, DEFAULT_FILTER, Ended, Error, Identity, Plan};
 use crate::diagnosis::Diagnosis;
 use crate::finding::Citation;
-use crate::go::GoRun;
 use crate::go::env::GoEnv;
-use crate::go::log::GoLog;
 use crate::source::Input;
 
 /// goprobe itself failed.
@@ -102,7 +101,7 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
         environment: environment.clone(),
         keys: !args.no_keys,
         file,
-        about: about(args, &environment),
+        about: about(args),
     })?;
     recorded.key_log.extend(foreign.map(ForeignKeys::read).unwrap_or_default());
     recorded.shortcomings.iter().for_each(|line| say(line));
@@ -111,16 +110,21 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
         Ended::Exited(status) => u8::try_from(status).unwrap_or(FAILED),
         Ended::Killed(signal) => u8::try_from(signal.saturating_add(128)).unwrap_or(FAILED),
     };
-    let go = run_of(args, &recorded, &environment, status)?;
-    let files = [recorded.file().to_owned()];
-    let mut examined = examine(&files, &args.facts, go, &recorded.key_log, args.report.observations)?;
+    let record = RunRecord::new(
+        args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        status.into(),
+        relevant(&[go_env(&args.command, &environment).unwrap_or_default(), as_lines(&environment)].concat()),
+        crate::go::decode(&recorded.printed),
+        &recorded.owners,
+    );
+    let inputs = Input::open_all([recorded.file()])?;
+    let mut examined = examine(&inputs, &args.facts, Some(&record), &recorded.key_log, args.report.observations)?;
     examined.mode = "capture";
-    examined.command = Some(args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect());
     let diagnosis = examined.diagnose(&overrides);
-    if let Err(error) = recorded.complete(&comments(&diagnosis)) {
+    if let Err(error) = recorded.complete(&record.comments()?, &comments(&diagnosis)) {
         say(&format!("the recording is kept without its secrets: {error}"));
     }
-    examined.inputs = described(&Input::open_all(&files)?)?;
+    examined.inputs = described(&Input::open_all([recorded.file()])?)?;
 
     let to_stderr = args.report.output.is_none();
     let style = output::style_of(args.report.no_color, args.report.output.as_deref(), io::stderr().is_terminal());
@@ -221,13 +225,9 @@ fn in_state(environment: &[(OsString, OsString)]) -> anyhow::Result<PathBuf> {
 }
 
 /// What the file says of itself.
-fn about(args: &Capture, environment: &[(OsString, OsString)]) -> Vec<String> {
+fn about(args: &Capture) -> Vec<String> {
     let words: Vec<_> = args.command.iter().map(|word| word.to_string_lossy()).collect();
     let mut lines = vec![format!("command: {}", words.join(" "))];
-    let relevant = GoEnv::parse(&as_lines(environment));
-    lines.extend(
-        relevant.keys().filter(|key| matters(key)).filter_map(|key| Some(format!("{key}={}", relevant.get(key)?))),
-    );
     for file in ["/etc/resolv.conf", "/etc/nsswitch.conf"] {
         if let Ok(text) = std::fs::read_to_string(file) {
             let text: Vec<&str> =
@@ -236,6 +236,13 @@ fn about(args: &Capture, environment: &[(OsString, OsString)]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The lines of variables that matter, without secrets.
+fn relevant(lines: &str) -> String {
+    let env = GoEnv::parse(lines);
+    let shown = env.keys().filter(|key| matters(key)).filter_map(|key| Some(format!("{key}={}\n", env.get(key)?)));
+    shown.collect()
 }
 
 /// Whether a variable has a say in how go reaches the network.
@@ -247,25 +254,6 @@ fn matters(name: &str) -> bool {
 fn as_lines(environment: &[(OsString, OsString)]) -> String {
     let pairs = environment.iter().filter_map(|(key, value)| Some((key.to_str()?, value.to_str()?)));
     pairs.filter(|(_, value)| !value.contains('\n')).map(|(key, value)| format!("{key}={value}\n")).collect()
-}
-
-/// What is known of the run: what was given, else what was seen.
-fn run_of(
-    args: &Capture,
-    recorded: &Recorded,
-    environment: &[(OsString, OsString)],
-    status: u8,
-) -> anyhow::Result<GoRun> {
-    let mut run = go_run(&args.facts)?;
-    run.log.get_or_insert_with(|| GoLog::parse(&crate::go::decode(&recorded.printed)));
-    run.exit.get_or_insert(i32::from(status));
-    if run.env.is_none() {
-        let env =
-            GoEnv::parse(&[go_env(&args.command, environment).unwrap_or_default(), as_lines(environment)].concat());
-        run.version = run.version.or_else(|| env.go_version());
-        run.env = Some(env);
-    }
-    Ok(run)
 }
 
 /// What `go env` says, of the command if it is go, else of the go in the PATH. It must not fetch another toolchain for it.

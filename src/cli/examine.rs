@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::args::{Facts, Format, ReportOptions, Threshold};
 use super::exit::Exit;
+use super::run_record::RunRecord;
 use crate::analyzer::{Analyzer, KeyLog, Options};
 use crate::detect;
 use crate::diagnosis::{Circumstances, Diagnosis, Level, Overrides, diagnose};
@@ -46,19 +47,24 @@ pub(super) struct Examined {
 
 /// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other.
 pub(super) fn examine(
-    files: &[PathBuf],
+    inputs: &[source::Input],
     facts: &Facts,
-    go: GoRun,
+    record: Option<&RunRecord>,
     key_log: &[u8],
     keep_all: bool,
 ) -> anyhow::Result<Examined> {
     let reference = reference(facts)?;
-    let inputs = source::Input::open_all(files)?;
-    let mut keys = keys(&inputs, &facts.keylog)?;
+    let mut go = go_run(facts)?;
+    if let Some(record) = record {
+        record.complete(&mut go);
+    }
+    let mut keys = keys(inputs, &facts.keylog)?;
     keys.add(key_log);
-    let mut reader = Reader::new(&inputs);
+    let mut reader = Reader::new(inputs);
     let options = Options { keep_all, judge_all: facts.all_traffic };
-    let mut analyzer = Analyzer::new(&reference, go, options).with_keys(keys);
+    let mut analyzer = Analyzer::new(&reference, go, options)
+        .with_keys(keys)
+        .with_owners(record.map(RunRecord::owners).unwrap_or_default());
     while let Some(record) = reader.next() {
         analyzer.push(&record);
     }
@@ -73,10 +79,10 @@ pub(super) fn examine(
     let case = analyzer.finish(files, damage.collect(), summary.damaged);
     Ok(Examined {
         mode: "analyze",
-        inputs: described(&inputs)?,
+        inputs: described(inputs)?,
         assessments: detect::assess(&case, &reference),
         circumstances: circumstances(&case),
-        command: None,
+        command: record.map(|record| record.command.clone()),
         go_version: case.go.version.map(|version| version.to_string()),
         rules_version: reference.version(),
         rules_sha256: reference.sha256().to_owned(),
@@ -128,7 +134,7 @@ fn reference(facts: &Facts) -> anyhow::Result<Reference> {
 }
 
 /// What is known of the run of go.
-pub(super) fn go_run(facts: &Facts) -> anyhow::Result<GoRun> {
+fn go_run(facts: &Facts) -> anyhow::Result<GoRun> {
     let log = facts.go_log.as_deref().map(text).transpose()?.map(|text| GoLog::parse(&text));
     let env = facts.go_env.as_deref().map(text).transpose()?.map(|text| GoEnv::parse(&text));
     let version = env.as_ref().and_then(GoEnv::go_version);
