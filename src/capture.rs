@@ -53,7 +53,7 @@ pub enum Error {
     #[error("cannot become the user {0}: {1}")]
     User(String, String),
     /// A file that the recording needs.
-    #[error("cannot write {}: {error}", path.display())]
+    #[error("cannot write {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -62,10 +62,10 @@ pub enum Error {
         error: io::Error,
     },
     /// The command was not started.
-    #[error("cannot start {0}: {1}")]
+    #[error("cannot start {0}")]
     Start(String, #[source] io::Error),
     /// Processes could not be waited for.
-    #[error("lost the command: {0}")]
+    #[error("lost the command")]
     Lost(#[source] io::Error),
 }
 

@@ -9,6 +9,10 @@ mod exit;
 mod explain;
 mod output;
 mod rules;
+#[cfg_attr(
+    not(all(feature = "capture", target_os = "linux")),
+    expect(dead_code, reason = "only `capture` makes them, but every goprobe reads them")
+)]
 mod run_record;
 
 use std::ffi::OsString;

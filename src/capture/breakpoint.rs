@@ -2,7 +2,7 @@
 //! has to be lifted, and no thread can run past it meanwhile.
 //!
 //! The place is behind the check for stack growth, which calls the function again from its start. The arguments are still in
-//! their registers there (amd64 and arm64, Go's ABIInternal), or on the stack (before Go 1.17).
+//! their registers there (amd64 and arm64, Go's register ABI), or on the stack (before Go 1.17).
 
 /// The registers of a thread that matter here, whatever they are called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

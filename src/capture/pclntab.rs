@@ -56,8 +56,8 @@ impl<'t> Table<'t> {
     pub(super) fn function(&self, name: &str) -> Option<Entry> {
         let names = match self.layout {
             Layout::Go12 => self.bytes,
-            Layout::Go116 => self.from_header(24)?,
-            Layout::Go118 => self.from_header(32)?,
+            Layout::Go116 => self.behind_header(24)?,
+            Layout::Go118 => self.behind_header(32)?,
         };
         let wanted = [b"\0", name.as_bytes(), b"\0"].concat();
         // Names are shared: the one offset is the function's.
@@ -65,8 +65,8 @@ impl<'t> Table<'t> {
         let offset = u32::try_from(offset).ok()?;
         let (index, table) = match self.layout {
             Layout::Go12 => (self.bytes.get(16..)?, self.bytes),
-            Layout::Go116 => (self.from_header(56)?, self.from_header(56)?),
-            Layout::Go118 => (self.from_header(64)?, self.from_header(64)?),
+            Layout::Go116 => (self.behind_header(56)?, self.behind_header(56)?),
+            Layout::Go118 => (self.behind_header(64)?, self.behind_header(64)?),
         };
         (0..self.functions).find_map(|at| match self.layout {
             Layout::Go12 | Layout::Go116 => {
@@ -91,7 +91,7 @@ impl<'t> Table<'t> {
     }
 
     /// What the offset in that field of the header leads to.
-    fn from_header(&self, field: usize) -> Option<&'t [u8]> {
+    fn behind_header(&self, field: usize) -> Option<&'t [u8]> {
         // The start of the text came in between in Go 1.18.
         self.bytes.get(usize::try_from(word(self.bytes, field)?).ok()?..)
     }

@@ -44,7 +44,7 @@ pub(super) struct SecretsAt {
 /// How Go passes arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Convention {
-    /// In registers (ABIInternal, Go 1.17 on amd64, 1.18 on arm64).
+    /// In registers (register ABI, Go 1.17 on amd64, 1.18 on arm64).
     Registers,
     /// On the stack (ABI0).
     Stack,
@@ -160,7 +160,7 @@ fn from_table(elf: &Elf<'_>) -> Option<u64> {
     let (bytes, address) = match named {
         Some(section) => (section.data().ok()?, section.address()),
         // Stripped position-independent programs keep it among other data.
-        None => elf.sections().filter(|section| is_read_only_data(section)).find_map(|section| {
+        None => elf.sections().filter(is_read_only_data).find_map(|section| {
             let data = section.data().ok()?;
             let start = Table::position_in(data)?;
             Some((data.get(start..)?, section.address().checked_add(u64::try_from(start).ok()?)?))
@@ -173,7 +173,7 @@ fn from_table(elf: &Elf<'_>) -> Option<u64> {
     }
 }
 
-fn is_read_only_data<'f>(section: &impl ObjectSection<'f>) -> bool {
+fn is_read_only_data<'f, S: ObjectSection<'f>>(section: &S) -> bool {
     matches!(section.name(), Ok(".rodata" | ".data.rel.ro" | ".data" | ".noptrdata"))
 }
 

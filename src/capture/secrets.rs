@@ -303,7 +303,7 @@ mod machine {
         registers.rsp
     }
 
-    /// Label, client random and secret, each with its length: arguments 2 and 3, 4 and 5, 7 and 8 of Go's ABIInternal.
+    /// Label, client random and secret, each with its length: arguments 2 and 3, 4 and 5, 7 and 8 of Go's register ABI.
     pub(super) const fn in_registers(registers: &Registers) -> [u64; 6] {
         [registers.rbx, registers.rcx, registers.rdi, registers.rsi, registers.r9, registers.r10]
     }
@@ -345,7 +345,7 @@ mod machine {
         registers.sp
     }
 
-    /// Label, client random and secret, each with its length: arguments 2 and 3, 4 and 5, 7 and 8 of Go's ABIInternal.
+    /// Label, client random and secret, each with its length: arguments 2 and 3, 4 and 5, 7 and 8 of Go's register ABI.
     pub(super) const fn in_registers(registers: &Registers) -> [u64; 6] {
         let [_, label, label_length, random, random_length, _, secret, secret_length, ..] = registers.regs;
         [label, label_length, random, random_length, secret, secret_length]

@@ -18,11 +18,6 @@ pub(super) fn deliver(data: &str, file: Option<&Path>) -> anyhow::Result<()> {
     }
 }
 
-/// Writes data to standard error, where the command's own words are.
-pub(super) fn append(data: &str) -> anyhow::Result<()> {
-    io::stderr().write_all(data.as_bytes()).context("cannot write to standard error")
-}
-
 /// Whether the reader of our output went away, which is its right.
 pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
