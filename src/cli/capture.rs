@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::DirBuilder;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -126,10 +126,12 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     }
     examined.inputs = described(&Input::open_all([recorded.file()])?)?;
 
-    let to_stderr = args.report.output.is_none();
     let style = output::style_of(args.report.no_color, args.report.output.as_deref(), io::stderr().is_terminal());
     let (data, exit) = present(&examined, &diagnosis, &args.report, style, started)?;
-    if to_stderr { output::append(&data) } else { output::deliver(&data, args.report.output.as_deref()) }?;
+    match args.report.output.as_deref() {
+        Some(file) => output::deliver(&data, Some(file))?,
+        None => io::stderr().write_all(data.as_bytes()).context("cannot write to standard error")?,
+    }
     if !args.discard {
         say(&format!("the recording, with its TLS secrets, is in {}", recorded.file().display()));
     }
