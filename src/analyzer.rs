@@ -270,7 +270,8 @@ impl<'r> Analyzer<'r> {
         let asked = exchanges.iter().filter_map(Exchange::host).any(judged);
         let clean =
             connection.end == End::Closed && handshake.is_none_or(|handshake| handshake.outcome == Outcome::Completed);
-        if named || asked {
+        let own = self.owners.are_of(connection, handshake);
+        if named || asked || own {
             self.others += usize::from(clean);
         } else {
             self.others += 1;
@@ -279,7 +280,7 @@ impl<'r> Analyzer<'r> {
             }
         }
         // The packets of what went well and nobody asked about, or of the many thousandth success, tell nothing more.
-        if clean && (self.others > OTHERS || !(named || asked)) {
+        if clean && (self.others > OTHERS || !(named || asked || own)) {
             connection.segments = Segments::default();
         }
         true

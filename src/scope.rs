@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::go::GoRun;
-use crate::observation::{Case, Connection, Lookup, Relevance};
+use crate::observation::{Case, Connection, Handshake, Lookup, Relevance};
 use crate::reference::Reference;
 use crate::types::Ends;
 
@@ -14,8 +14,22 @@ use crate::types::Ends;
 pub struct Owners {
     /// The command's and its descendants'.
     pub own: BTreeSet<Ends>,
+    /// Client randoms of TLS sessions whose secrets the command's processes gave: what has them is its own, too.
+    pub randoms: BTreeSet<[u8; 32]>,
     /// Other programs': never judged.
     pub foreign: BTreeSet<Ends>,
+}
+
+impl Owners {
+    /// Whether a connection is known to be the command's.
+    pub(crate) fn are_of(&self, connection: &Connection, handshake: Option<&Handshake>) -> bool {
+        let hello = handshake.and_then(|handshake| handshake.hello.as_ref());
+        self.own.contains(&ends(connection)) || hello.is_some_and(|hello| self.randoms.contains(&hello.random))
+    }
+}
+
+const fn ends(connection: &Connection) -> Ends {
+    Ends { client: connection.client, server: connection.server }
 }
 
 /// What is judged (see `CONTRACT` section 1: everything else in a recording is somebody else's traffic).
@@ -113,19 +127,33 @@ impl Scope {
                 connection.relevance = Relevance::Go;
             }
         }
-        // Who owns it has the last word.
-        for connection in &mut case.connections {
-            let ends = Ends { client: connection.client, server: connection.server };
-            if owners.own.contains(&ends) {
-                connection.relevance = Relevance::Go;
-            } else if owners.foreign.contains(&ends) {
-                connection.relevance = Relevance::Other;
-            }
-        }
+        claim(case, owners);
         if self.all {
             case.lookups.iter_mut().for_each(|lookup| lookup.relevance = Relevance::Go);
             case.connections.iter_mut().for_each(|connection| connection.relevance = Relevance::Go);
         }
+    }
+}
+
+/// Who owns a connection has the last word on it; and what the command spoke with, it had asked for.
+fn claim(case: &mut Case, owners: &Owners) {
+    let mut spoken_with: BTreeSet<String> = BTreeSet::new();
+    for connection in &mut case.connections {
+        let handshake = case.handshakes.binary_search_by_key(&connection.flow, |handshake| handshake.flow).ok();
+        let handshake = handshake.and_then(|index| case.handshakes.get(index));
+        if owners.are_of(connection, handshake) {
+            connection.relevance = Relevance::Go;
+            match handshake.and_then(|handshake| handshake.server_name.seen()) {
+                Some(name) => spoken_with.insert(name.clone()),
+                // Several names at one address may be several programs'.
+                None => matches!(connection.names.as_slice(), [name] if spoken_with.insert(name.clone())),
+            };
+        } else if owners.foreign.contains(&ends(connection)) {
+            connection.relevance = Relevance::Other;
+        }
+    }
+    for lookup in case.lookups.iter_mut().filter(|lookup| spoken_with.contains(&lookup.name)) {
+        lookup.relevance = Relevance::Go;
     }
 }
 

@@ -39,17 +39,46 @@ pub(super) fn watch(command: Tid, openings: &Receiver<Ends>) -> Owners {
         if together.is_empty() || owners.own.len() + owners.foreign.len() > MOST_CONNECTIONS {
             continue;
         }
-        let sockets = sockets();
-        let own = sockets_of(command);
-        for ends in together {
-            let found = sockets.iter().find(|socket| socket.local == ends.client && socket.remote == ends.server);
-            if let Some(socket) = found {
-                let whose = if own.contains(&socket.inode) { &mut owners.own } else { &mut owners.foreign };
-                whose.insert(ends);
-            }
-        }
+        let (own, foreign) = whose(together, sockets, || sockets_of(command));
+        owners.own.extend(own);
+        owners.foreign.extend(foreign);
     }
     owners
+}
+
+/// Divides connections into those whose sockets the command has, and those whose sockets somebody else has. Of the rest the
+/// sockets had gone too soon.
+fn whose(
+    mut connections: BTreeSet<Ends>,
+    table: impl Fn() -> Vec<Socket>,
+    held: impl Fn() -> BTreeSet<u64>,
+) -> (BTreeSet<Ends>, BTreeSet<Ends>) {
+    let (mut own, mut foreign) = (BTreeSet::new(), BTreeSet::new());
+    let mut before: BTreeSet<u64> = BTreeSet::new();
+    // A socket that the command has not, and that is in the table both before and after it was asked, is another's: twice,
+    // since the list of a process's children may lack one for a moment.
+    for round in 0..3 {
+        let table = table();
+        let inode = |ends: &Ends| {
+            let socket = table.iter().find(|socket| socket.local == ends.client && socket.remote == ends.server);
+            socket.map(|socket| socket.inode)
+        };
+        connections.retain(|ends| inode(ends).is_some());
+        if connections.is_empty() {
+            break;
+        }
+        if round == 2 {
+            foreign =
+                connections.iter().filter(|ends| inode(ends).is_some_and(|it| before.contains(&it))).copied().collect();
+            break;
+        }
+        let held = held();
+        let (ours, others) = connections.into_iter().partition(|ends| inode(ends).is_some_and(|it| held.contains(&it)));
+        connections = others;
+        own.extend::<BTreeSet<Ends>>(ours);
+        before = connections.iter().filter_map(inode).collect();
+    }
+    (own, foreign)
 }
 
 /// A socket in the system's table.

@@ -14,7 +14,7 @@ use super::args::{Capture, Format};
 use super::examine::{described, examine, now, overrides, present};
 use super::exit::Exit;
 use super::output;
-use super::run_record::RunRecord;
+use super::run_record::{RunRecord, randoms};
 use crate::capture::{Armed, DEFAULT_FILTER, Ended, Error, Identity, Plan};
 use crate::diagnosis::Diagnosis;
 use crate::finding::Citation;
@@ -103,7 +103,15 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
         file,
         about: about(args),
     })?;
-    recorded.key_log.extend(foreign.map(ForeignKeys::read).unwrap_or_default());
+    recorded.owners.randoms.extend(randoms(&recorded.key_log));
+    if let Some(foreign) = foreign {
+        let (log, shared) = foreign.read();
+        // Into a file of the user's own other programs may write, too.
+        if !shared {
+            recorded.owners.randoms.extend(randoms(&log));
+        }
+        recorded.key_log.extend(log);
+    }
     recorded.shortcomings.iter().for_each(|line| say(line));
 
     let status = match recorded.ended {
@@ -180,6 +188,8 @@ fn default_filter(variable: impl Fn(&str) -> Option<String>) -> String {
 /// command itself does not.
 struct ForeignKeys {
     file: PathBuf,
+    /// It is the user's.
+    shared: bool,
     /// Bytes of it that are older than the command.
     before: u64,
 }
@@ -191,17 +201,19 @@ impl ForeignKeys {
         if let Some(file) = variable(environment, Self::VARIABLE) {
             let file = PathBuf::from(file);
             let before = std::fs::metadata(&file).map_or(0, |about| about.len());
-            return Self { file, before };
+            return Self { file, shared: true, before };
         }
         let file = folder.join("keys.log");
         environment.retain(|(key, _)| key != Self::VARIABLE);
         environment.push((Self::VARIABLE.into(), file.clone().into()));
-        Self { file, before: 0 }
+        Self { file, shared: false, before: 0 }
     }
 
-    fn read(self) -> Vec<u8> {
-        let Ok(bytes) = std::fs::read(&self.file) else { return Vec::new() };
-        usize::try_from(self.before).ok().and_then(|before| bytes.get(before..)).unwrap_or_default().to_vec()
+    /// What was written into it, and whether it is the user's.
+    fn read(self) -> (Vec<u8>, bool) {
+        let Ok(bytes) = std::fs::read(&self.file) else { return (Vec::new(), self.shared) };
+        let new = usize::try_from(self.before).ok().and_then(|before| bytes.get(before..));
+        (new.unwrap_or_default().to_vec(), self.shared)
     }
 }
 

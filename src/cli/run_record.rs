@@ -36,6 +36,9 @@ pub(super) struct RunRecord {
     pub(super) printed: String,
     /// Connections of the command and its descendants.
     own: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// Client randoms of its TLS sessions, in hex.
+    #[serde(default)]
+    randoms: BTreeSet<String>,
     /// Connections of other programs.
     foreign: BTreeSet<(SocketAddr, SocketAddr)>,
 }
@@ -52,7 +55,9 @@ impl RunRecord {
         printed.truncate(boundary(&printed, PRINTED));
         let pairs = |ends: &BTreeSet<Ends>| ends.iter().map(|ends| (ends.client, ends.server)).collect();
         let (own, foreign) = (pairs(&owners.own), pairs(&owners.foreign));
-        Self { command, exit_status, environment, printed, own, foreign }
+        let hex = |random: &[u8; 32]| random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let randoms = owners.randoms.iter().map(hex).collect();
+        Self { command, exit_status, environment, printed, own, randoms, foreign }
     }
 
     /// As comments of a section.
@@ -110,8 +115,24 @@ impl RunRecord {
         let ends = |pairs: &BTreeSet<(SocketAddr, SocketAddr)>| {
             pairs.iter().map(|(client, server)| Ends { client: *client, server: *server }).collect()
         };
-        Owners { own: ends(&self.own), foreign: ends(&self.foreign) }
+        let randoms = self.randoms.iter().filter_map(|hex| random(hex)).collect();
+        Owners { own: ends(&self.own), randoms, foreign: ends(&self.foreign) }
     }
+}
+
+/// The client randoms of a key log's lines.
+pub(super) fn randoms(key_log: &[u8]) -> BTreeSet<[u8; 32]> {
+    let second = |line: &[u8]| random(std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?);
+    key_log.split(|byte| *byte == b'\n').filter_map(second).collect()
+}
+
+/// 32 bytes in hex.
+fn random(hex: &str) -> Option<[u8; 32]> {
+    let mut random = [0; 32];
+    for (at, byte) in random.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    (hex.len() == 64).then_some(random)
 }
 
 /// The last place up to `most` where a text may be cut.
@@ -125,7 +146,8 @@ mod tests {
 
     fn record(printed: &str) -> RunRecord {
         let ends = Ends { client: "10.0.0.2:40000".parse().unwrap(), server: "[2001:db8::1]:443".parse().unwrap() };
-        let owners = Owners { own: BTreeSet::from([ends]), foreign: BTreeSet::new() };
+        let owners =
+            Owners { own: BTreeSet::from([ends]), randoms: BTreeSet::from([[0xa7; 32]]), foreign: BTreeSet::new() };
         RunRecord::new(vec!["go".into(), "get".into()], 1, "GOPROXY=off\n".into(), printed.into(), &owners)
     }
 
