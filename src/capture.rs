@@ -15,6 +15,7 @@ mod recording;
 mod secrets;
 mod signals;
 mod sniffer;
+mod sockets;
 mod witness;
 
 use std::collections::BTreeMap;

@@ -21,8 +21,8 @@ const BUFFER: i32 = 64 << 20;
 /// No packet that opens a connection is longer, headers of tunnels included.
 const LONGEST_SYN: usize = 256;
 /// How long the kernel may hold packets back to hand over several at once, in milliseconds.
-const HOLD: i32 = 20;
-const HOLD_TWICE: u16 = 40;
+const HOLD: i32 = 5;
+const HOLD_TWICE: u16 = 10;
 /// Packets that are taken before looking whether the command has ended.
 const BATCH: u32 = 1_024;
 /// After the command has ended: silence that ends the recording, in milliseconds.

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 
 use super::ptrace::Tid;
+use super::sockets::Sockets;
 use crate::packet::{Packet, TcpFlags, Transport};
 use crate::scope::Owners;
 use crate::types::Ends;
@@ -31,6 +32,7 @@ pub(super) fn opened(packet: &Packet<'_>) -> Option<Ends> {
 /// Takes connections as they are opened until no more can come, and says whose they are.
 pub(super) fn watch(command: Tid, openings: &Receiver<Ends>) -> Owners {
     let mut owners = Owners::default();
+    let sockets = Sockets::new();
     while let Ok(first) = openings.recv() {
         // What has come meanwhile is looked up in the same table.
         let mut together = BTreeSet::from([first]);
@@ -39,7 +41,8 @@ pub(super) fn watch(command: Tid, openings: &Receiver<Ends>) -> Owners {
         if together.is_empty() || owners.own.len() + owners.foreign.len() > MOST_CONNECTIONS {
             continue;
         }
-        let (own, foreign) = whose(together, sockets, || sockets_of(command));
+        let (own, foreign) =
+            whose(together.into_iter().collect(), |connections| sockets.inodes(connections), || sockets_of(command));
         owners.own.extend(own);
         owners.foreign.extend(foreign);
     }
@@ -49,74 +52,31 @@ pub(super) fn watch(command: Tid, openings: &Receiver<Ends>) -> Owners {
 /// Divides connections into those whose sockets the command has, and those whose sockets somebody else has. Of the rest the
 /// sockets had gone too soon.
 fn whose(
-    mut connections: BTreeSet<Ends>,
-    table: impl Fn() -> Vec<Socket>,
+    mut connections: Vec<Ends>,
+    inodes: impl Fn(&[Ends]) -> Vec<Option<u64>>,
     held: impl Fn() -> BTreeSet<u64>,
-) -> (BTreeSet<Ends>, BTreeSet<Ends>) {
-    let (mut own, mut foreign) = (BTreeSet::new(), BTreeSet::new());
-    let mut before: BTreeSet<u64> = BTreeSet::new();
-    // A socket that the command has not, and that is in the table both before and after it was asked, is another's: twice,
-    // since the list of a process's children may lack one for a moment.
-    for round in 0..3 {
-        let table = table();
-        let inode = |ends: &Ends| {
-            let socket = table.iter().find(|socket| socket.local == ends.client && socket.remote == ends.server);
-            socket.map(|socket| socket.inode)
-        };
-        connections.retain(|ends| inode(ends).is_some());
-        if connections.is_empty() {
-            break;
-        }
-        if round == 2 {
-            foreign =
-                connections.iter().filter(|ends| inode(ends).is_some_and(|it| before.contains(&it))).copied().collect();
-            break;
+) -> (Vec<Ends>, Vec<Ends>) {
+    let mut own = Vec::new();
+    let mut seen = inodes(&connections);
+    // A socket is another's if it was there before the command was asked for its own and is there afterwards; and that
+    // twice, since the list of a process's children may lack one for a moment.
+    for _ in 0..2 {
+        if seen.iter().all(Option::is_none) {
+            return (own, Vec::new());
         }
         let held = held();
-        let (ours, others) = connections.into_iter().partition(|ends| inode(ends).is_some_and(|it| held.contains(&it)));
-        connections = others;
-        own.extend::<BTreeSet<Ends>>(ours);
-        before = connections.iter().filter_map(inode).collect();
+        let now = inodes(&connections);
+        let mut others = Vec::new();
+        for ((ends, before), after) in connections.into_iter().zip(seen).zip(now) {
+            match before {
+                Some(inode) if held.contains(&inode) => own.push(ends),
+                Some(_) if before == after => others.push((ends, after)),
+                _ => {}
+            }
+        }
+        (connections, seen) = others.into_iter().unzip();
     }
-    (own, foreign)
-}
-
-/// A socket in the system's table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Socket {
-    local: SocketAddr,
-    remote: SocketAddr,
-    inode: u64,
-}
-
-/// The TCP sockets of the machine that still have an owner (proc(5)).
-fn sockets() -> Vec<Socket> {
-    let texts =
-        ["/proc/self/net/tcp", "/proc/self/net/tcp6"].into_iter().filter_map(|path| fs::read_to_string(path).ok());
-    texts.flat_map(|text| text.lines().skip(1).filter_map(socket).collect::<Vec<_>>()).collect()
-}
-
-fn socket(line: &str) -> Option<Socket> {
-    let mut words = line.split_ascii_whitespace();
-    let (local, remote) = (words.nth(1)?, words.next()?);
-    let inode = words.nth(6)?.parse().ok().filter(|inode| *inode != 0)?;
-    Some(Socket { local: address(local)?, remote: address(remote)?, inode })
-}
-
-/// `0100007F:1F90`: words of 32 bits in the byte order of the machine, then the port.
-fn address(text: &str) -> Option<SocketAddr> {
-    let (address, port) = text.split_once(':')?;
-    let words = address.as_bytes().chunks(8).map(|word| {
-        let word = u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()?;
-        Some(word.to_ne_bytes())
-    });
-    let bytes = words.collect::<Option<Vec<_>>>()?.concat();
-    let address = match bytes.len() {
-        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
-        16 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)).to_canonical(),
-        _ => return None,
-    };
-    Some(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?))
+    (own, connections)
 }
 
 /// The inodes of all sockets that a process and its descendants hold.
@@ -147,4 +107,54 @@ fn sockets_held(process: Tid) -> Vec<u64> {
             target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn ends(port: u16) -> Ends {
+        Ends { client: SocketAddr::new([10, 0, 0, 1].into(), port), server: "10.0.0.2:443".parse().unwrap() }
+    }
+
+    /// Connections with their inodes each time that they are looked up, and what the command holds each time.
+    fn told(table: &[(u16, [u64; 3])], held: [&[u64]; 2]) -> (Vec<Ends>, Vec<Ends>) {
+        let (lookups, asked) = (Cell::new(0), Cell::new(0));
+        let inodes = |connections: &[Ends]| {
+            let at = lookups.replace(lookups.get() + 1);
+            let inode = |port: u16| table.iter().find(|(known, _)| *known == port).map(|(_, inodes)| inodes[at]);
+            connections.iter().map(|ends| inode(ends.client.port()).filter(|inode| *inode != 0)).collect()
+        };
+        let held = || held[asked.replace(asked.get() + 1)].iter().copied().collect();
+        whose(table.iter().map(|(port, _)| ends(*port)).collect(), inodes, held)
+    }
+
+    #[test]
+    fn what_the_command_holds_is_its_own_and_what_stays_without_is_not() {
+        let table = [(1, [11, 11, 11]), (2, [12, 12, 12])];
+        assert_eq!(told(&table, [&[11], &[11]]), (vec![ends(1)], vec![ends(2)]));
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_while_the_command_is_asked_is_nobodys() {
+        for gone in [[11, 0, 0], [11, 11, 0], [11, 12, 12], [0, 0, 0]] {
+            assert_eq!(told(&[(1, gone)], [&[], &[]]), (vec![], vec![]), "{gone:?}");
+        }
+    }
+
+    #[test]
+    fn a_child_that_was_missed_once_is_seen_at_the_second_look() {
+        assert_eq!(told(&[(1, [11, 11, 11])], [&[], &[11]]), (vec![ends(1)], vec![]));
+    }
+
+    #[test]
+    fn the_sockets_of_a_process_are_found_with_those_of_its_children() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = Tid::try_from(std::process::id()).unwrap();
+        assert!(!sockets_of(own).is_empty());
+        drop(listener);
+        assert_eq!(sockets_of(-1), BTreeSet::new());
+    }
 }

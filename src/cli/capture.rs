@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Context as _;
 
 use super::args::{Capture, Format};
-use super::examine::{described, examine, now, overrides, present};
+use super::examine::{described, examine, facts, now, overrides, present};
 use super::exit::Exit;
 use super::output;
 use super::run_record::{RunRecord, randoms};
@@ -71,6 +71,15 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     let started = now();
     refuse_unbuilt(args)?;
     let overrides = overrides(&args.report)?;
+    // What would fail afterwards had better fail before the command does its work.
+    facts(&args.facts)?;
+    if let Some(file) = args.report.output.as_deref().filter(|file| *file != Path::new("-")) {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(file)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let identity = match &args.user {
         Some(user) => Some(Identity::named(user)?),
         None => Identity::behind_sudo(|name| std::env::var_os(name))?,
@@ -133,6 +142,9 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
         say(&format!("the recording is kept without its secrets: {error}"));
     }
     examined.inputs = described(&Input::open_all([recorded.file()])?)?;
+    if args.discard {
+        examined.inputs.iter_mut().for_each(|input| "(discarded)".clone_into(&mut input.path));
+    }
 
     let style = output::style_of(args.report.no_color, args.report.output.as_deref(), io::stderr().is_terminal());
     let (data, exit) = present(&examined, &diagnosis, &args.report, style, started)?;

@@ -115,6 +115,14 @@ fn keys(inputs: &[source::Input], files: &[PathBuf]) -> anyhow::Result<KeyLog> {
     Ok(keys)
 }
 
+/// Whether what is given of a case can be read, before it comes to it.
+pub(super) fn facts(facts: &Facts) -> anyhow::Result<()> {
+    reference(facts)?;
+    go_run(facts)?;
+    keys(&[], &facts.keylog)?;
+    Ok(())
+}
+
 /// The rules, with what is known of this case.
 fn reference(facts: &Facts) -> anyhow::Result<Reference> {
     let mut reference = match &facts.rules {
