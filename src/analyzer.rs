@@ -115,6 +115,7 @@ impl<'r> Analyzer<'r> {
         }
         let dns = self.lookups.finish();
         self.recording.dropped = files.dropped;
+        self.recording.stopped = files.stopped;
         self.recording.link_types = files.link_types;
         self.recording.paths = files.paths;
         self.recording.flows = self.tracker.count();

@@ -104,6 +104,8 @@ pub struct Recorded {
     pub key_log: Vec<u8>,
     /// Whose the recorded connections are.
     pub owners: Owners,
+    /// Packets were recorded until after the command's end.
+    pub to_its_end: bool,
     /// What is missing in the recording, in words.
     pub shortcomings: Vec<String>,
     file: PathBuf,
@@ -207,7 +209,9 @@ impl Armed {
             return Err(Error::Start(program.unwrap_or_default(), io::Error::from_raw_os_error(number)));
         }
         let ended = how.ok_or_else(|| Error::Lost(io::Error::other("its end was not reported")))?;
+        let recorded = tally.is_some();
         let (Tally { packets, dropped, failure }, owners) = tally.unwrap_or_default();
+        let to_its_end = recorded && failure.is_none();
         if let Some(error) = failure {
             shortcomings.push(format!("the recording is not whole: {error}"));
         }
@@ -219,6 +223,7 @@ impl Armed {
             printed: printed.into_bytes(),
             key_log,
             owners,
+            to_its_end,
             shortcomings,
             file: plan.file,
             interface,

@@ -135,12 +135,19 @@ impl Scope {
     }
 }
 
+/// The port of DNS over TCP.
+const DNS: u16 = 53;
+
 /// Who owns a connection has the last word on it; and what the command spoke with, it had asked for.
 fn claim(case: &mut Case, owners: &Owners) {
     let mut spoken_with: BTreeSet<String> = BTreeSet::new();
     for connection in &mut case.connections {
         let handshake = case.handshakes.binary_search_by_key(&connection.flow, |handshake| handshake.flow).ok();
         let handshake = handshake.and_then(|index| case.handshakes.get(index));
+        // Questions over TCP are judged as questions.
+        if connection.server.port() == DNS {
+            continue;
+        }
         if owners.are_of(connection, handshake) {
             connection.relevance = Relevance::Go;
             match handshake.and_then(|handshake| handshake.server_name.seen()) {

@@ -84,3 +84,85 @@ fn skip(rest: &mut &[u8], opcode: &[u8], operand: usize) -> bool {
     }
     after.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits: Vec<char> = text.chars().filter(char::is_ascii_hexdigit).collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn amd64_as_the_compilers_wrote_it() {
+        let push = Effect::PushFramePointer;
+        for (code, offset, length, effect) in [
+            // go1.27.3: lea -0x30(%rsp),%r12; cmp 0x10(%r14),%r12; jbe; push %rbp; mov %rsp,%rbp
+            ("4c8d6424d0 4d3b6610 0f8675020000 55 4889e5 4881eca8000000", 15, 1, push),
+            // go1.21.13 and go1.24.11
+            ("4c8d6424e0 4d3b6610 0f86ee010000 55 4889e5 4881ec98000000", 15, 1, push),
+            // go1.19.8: sub $0x88,%rsp
+            ("4c8d6424f8 4d3b6610 0f860d020000 4881ec88000000 4889ac2480000000", 15, 7, Effect::GrowStack(0x88)),
+            // go1.16, the stack ABI: mov %fs:-8,%rcx; lea -8(%rsp),%rax; cmp 0x10(%rcx),%rax; jbe; sub $0x88,%rsp
+            ("64488b0c25f8ffffff 488d4424f8 483b4110 0f8656020000 4881ec88000000", 24, 7, Effect::GrowStack(0x88)),
+            // Small frames: cmp 0x10(%r14),%rsp; jbe (short)
+            ("493b6610 7630 55 4889e5", 6, 1, push),
+            ("493b6610 7630 4883ec28 48896c2420", 6, 4, Effect::GrowStack(0x28)),
+            ("64488b0c25f8ffffff 483b6110 7645 4883ec40", 15, 4, Effect::GrowStack(0x40)),
+            // A frame beyond 128 bytes below the guard: lea -0x1000(%rsp),%r12
+            ("4c8da42400f0ffff 4d3b6610 0f8600010000 55", 18, 1, push),
+        ] {
+            assert_eq!(amd64(&hex(code)), Some(Instruction { offset, length, effect }), "{code}");
+        }
+    }
+
+    #[test]
+    fn amd64_that_is_otherwise_gets_no_breakpoint() {
+        for code in [
+            "",
+            "554889e5",                     // no check for stack growth
+            "493b6610 7630",                // cut
+            "493b6610 7630 4889c3",         // something else first
+            "493b6610 7430 55",             // another condition
+            "493b6610 7630 4883ecf8",       // a frame of negative size
+            "493b6610 7630 4881ec000000ff", // a frame of negative size
+        ] {
+            assert_eq!(amd64(&hex(code)), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn arm64_as_the_compilers_wrote_it() {
+        // Words as disassemblers show them; in memory they are little-endian.
+        for (words, offset, bytes) in [
+            // go1.27.3: ldr x16,[x28,#16]; sub x17,sp,#64; cmp x17,x16; b.ls; str x30,[sp,#-192]!
+            ([0xf940_0b90, 0xd101_03f1, 0xeb10_023f, 0x5400_1389, 0xf814_0ffe], 16, 192),
+            // go1.21.13
+            ([0xf940_0b90, 0xd100_c3f1, 0xeb10_023f, 0x5400_1049, 0xf815_0ffe], 16, 176),
+            // go1.19.8
+            ([0xf940_0b90, 0xd100_43f1, 0xeb10_023f, 0x5400_10a9, 0xf817_0ffe], 16, 144),
+            // A small frame: cmp sp,x16
+            ([0xf940_0b90, 0xeb30_63ff, 0x5400_0249, 0xf81d_0ffe, 0xf81f_83fd], 12, 48),
+        ] {
+            let code: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+            let wanted = Instruction { offset, length: 4, effect: Effect::PushLink(bytes) };
+            assert_eq!(arm64(&code), Some(wanted), "{words:x?}");
+            assert_eq!(arm64(code.get(..usize::try_from(offset).unwrap()).unwrap()), None, "cut before it");
+        }
+        let other: Vec<u8> =
+            [0xa9bf_7bfd_u32, 0x5400_1389, 0xf814_0ffe].iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!(arm64(&other), None, "C's compilers begin otherwise");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_or_not(code in proptest::collection::vec(any::<u8>(), 0..64)) {
+            for found in [amd64(&code), arm64(&code)].into_iter().flatten() {
+                prop_assert!(found.offset + found.length <= code.len() as u64);
+            }
+        }
+    }
+}

@@ -172,3 +172,98 @@ fn halves(time: u64) -> [u32; 2] {
     let [a, b, c, d, e, f, g, h] = time.to_be_bytes();
     [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::NamedTempFile;
+
+    use super::*;
+    use crate::source::{Input, Reader, Record, Secrets};
+
+    fn written(build: impl FnOnce(&mut Writer<Vec<u8>>) -> io::Result<()>) -> (Vec<Input>, NamedTempFile) {
+        let mut writer = Writer::new(Vec::new(), &["command: go get".to_owned(), "ü".repeat(40_000)]).unwrap();
+        build(&mut writer).unwrap();
+        let bytes = writer.into_inner();
+        assert_eq!(bytes.len() % 4, 0);
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        (Input::open_all(&[file.path().to_owned()]).unwrap(), file)
+    }
+
+    fn interface(name: &str, filter: &str) -> Interface {
+        Interface { link_type: 276, snap_length: 262_144, name: name.to_owned(), filter: filter.to_owned() }
+    }
+
+    #[test]
+    fn it_is_read_back_as_it_was_written() {
+        let times = [0, 1_600_000_000_123_456_789, u64::from(u32::MAX), 4_000_000_000_000_000_001];
+        let key_log = b"CLIENT_RANDOM 00 01\n";
+        let (inputs, _file) = written(|writer| {
+            writer.secrets(key_log)?;
+            writer.interface(&interface("any", "tcp"))?;
+            for (at, time) in times.into_iter().enumerate() {
+                let words = ["one".to_owned(), "zwölf".to_owned()];
+                writer.packet(time, 1_500, &vec![7; at], words.get(..at % 3).unwrap())?;
+            }
+            writer.statistics(times[3], 5, 3)?;
+            writer.flush()
+        });
+        let mut reader = Reader::new(&inputs);
+        let (mut frames, mut notes) = (Vec::new(), Vec::new());
+        while let Some(record) = reader.next() {
+            match record {
+                Record::Frame(frame) => {
+                    frames.push((frame.time.nanos() as u64, frame.bytes.to_vec(), frame.original_length, frame.link));
+                }
+                Record::Note(note) => notes.push((note.frame.map(|frame| frame.number), note.text.to_owned())),
+                Record::Secret(_) => {}
+            }
+        }
+        let wanted: Vec<_> = times.into_iter().enumerate().map(|(at, time)| (time, vec![7; at], 1_500, 276)).collect();
+        assert_eq!(frames, wanted);
+        assert_eq!(notes[0], (None, "command: go get".to_owned()));
+        assert!(notes[1].1.len() > 65_000 && notes[1].1.starts_with("üü"), "what is too long for an option is cut");
+        let at_frames: Vec<_> = notes.iter().filter(|(frame, _)| frame.is_some()).cloned().collect();
+        let of = |frame, text: &str| (Some(frame), text.to_owned());
+        assert_eq!(at_frames, [of(2, "one"), of(3, "one"), of(3, "zwölf")]);
+        let summary = reader.summary();
+        assert_eq!(summary.dropped, Some(3));
+        assert_eq!((summary.damaged, summary.damage.len()), (0, 0));
+        let mut secrets = Secrets::new(&inputs);
+        assert_eq!(secrets.next().unwrap().key_log, key_log);
+        assert!(secrets.next().is_none());
+    }
+
+    #[test]
+    fn a_file_without_packets_is_one() {
+        for (inputs, _file) in [written(|_| Ok(())), written(|writer| writer.interface(&interface("", "")))] {
+            let mut reader = Reader::new(&inputs);
+            while let Some(record) = reader.next() {
+                assert!(matches!(record, Record::Note(_)));
+            }
+            assert_eq!(reader.summary().damaged, 0);
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_anywhere_is_read_up_to_there() {
+        let mut writer = Writer::new(Vec::new(), &[]).unwrap();
+        writer.interface(&interface("eth0", "")).unwrap();
+        let start = writer.out.len();
+        writer.packet(1, 4, b"abcd", &[]).unwrap();
+        let one = writer.out.len();
+        writer.packet(2, 4, b"efgh", &[]).unwrap();
+        let bytes = writer.into_inner();
+        let file = NamedTempFile::new().unwrap();
+        for length in start..bytes.len() {
+            std::fs::write(file.path(), bytes.get(..length).unwrap()).unwrap();
+            let inputs = Input::open_all(&[file.path().to_owned()]).unwrap();
+            let mut reader = Reader::new(&inputs);
+            let mut frames = 0;
+            while let Some(record) = reader.next() {
+                frames += usize::from(matches!(record, Record::Frame(_)));
+            }
+            assert_eq!(frames, usize::from(length >= one), "{length} bytes");
+        }
+    }
+}

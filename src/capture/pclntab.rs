@@ -104,3 +104,139 @@ fn word(bytes: &[u8], at: usize) -> Option<u64> {
 fn half(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAMES: [&str; 4] = ["go:buildid", "runtime.text", "crypto/tls.(*Config).writeKeyLog", "main.main"];
+    const LAYOUTS: [Layout; 3] = [Layout::Go12, Layout::Go116, Layout::Go118];
+
+    /// A table in which function `n` begins at 0x401000 + 0x100 n.
+    fn table(layout: Layout, text: u64) -> Vec<u8> {
+        let magic = match layout {
+            Layout::Go12 => 0xfb,
+            Layout::Go116 => 0xfa,
+            Layout::Go118 => 0xf1,
+        };
+        let mut names = Vec::new();
+        let offsets: Vec<usize> = NAMES
+            .iter()
+            .map(|name| {
+                let at = names.len();
+                names.extend_from_slice(name.as_bytes());
+                names.push(0);
+                at
+            })
+            .collect();
+        let count = NAMES.len() as u64;
+        let header = |words: &[u64]| {
+            let mut bytes = vec![magic, 0xff, 0xff, 0xff, 0, 0, 1, 8];
+            words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+            bytes
+        };
+        let mut functions = Vec::new();
+        match layout {
+            Layout::Go12 => {
+                let (names_at, functions_at) = (16 + 16 * count + 8, 16 + 16 * count + 8 + names.len() as u64);
+                let mut bytes = header(&[count]);
+                for (at, offset) in (0_u64..).zip(&offsets) {
+                    bytes.extend((0x40_1000 + 0x100 * at).to_le_bytes());
+                    bytes.extend((functions_at + 16 * at).to_le_bytes());
+                    functions.extend((0x40_1000 + 0x100 * at).to_le_bytes());
+                    functions.extend((u32::try_from(names_at).unwrap() + *offset as u32).to_le_bytes());
+                    functions.extend([0; 4]);
+                }
+                bytes.extend([0; 8]);
+                [bytes, names, functions].concat()
+            }
+            Layout::Go116 => {
+                let names_at = 64;
+                let table_at = names_at + names.len() as u64;
+                let mut bytes = header(&[count, 0, names_at, 0, 0, 0, table_at]);
+                bytes.extend(names);
+                for (at, offset) in (0_u64..).zip(&offsets) {
+                    bytes.extend((0x40_1000 + 0x100 * at).to_le_bytes());
+                    bytes.extend((16 * count + 16 * at).to_le_bytes());
+                    functions.extend((0x40_1000 + 0x100 * at).to_le_bytes());
+                    functions.extend((*offset as u32).to_le_bytes());
+                    functions.extend([0; 4]);
+                }
+                [bytes, functions].concat()
+            }
+            Layout::Go118 => {
+                let names_at = 72;
+                let table_at = names_at + names.len() as u64;
+                let mut bytes = header(&[count, 0, text, names_at, 0, 0, 0, table_at]);
+                bytes.extend(names);
+                for (at, offset) in (0_u32..).zip(&offsets) {
+                    bytes.extend((0x1000 + 0x100 * at).to_le_bytes());
+                    bytes.extend((u32::try_from(8 * count).unwrap() + 8 * at).to_le_bytes());
+                    functions.extend((0x1000 + 0x100 * at).to_le_bytes());
+                    functions.extend((*offset as u32).to_le_bytes());
+                }
+                [bytes, functions].concat()
+            }
+        }
+    }
+
+    #[test]
+    fn functions_are_found_by_name_in_every_layout() {
+        for layout in LAYOUTS {
+            let bytes = table(layout, 0x40_0000);
+            let table = Table::at_start_of(&bytes).unwrap();
+            for (at, name) in (0_u64..).zip(NAMES).skip(1) {
+                let wanted = match layout {
+                    Layout::Go118 => Entry::AfterText(0x1000 + 0x100 * at),
+                    Layout::Go12 | Layout::Go116 => Entry::Address(0x40_1000 + 0x100 * at),
+                };
+                assert_eq!(table.function(name), Some(wanted), "{layout:?} {name}");
+            }
+            assert_eq!(table.function("writeKeyLog"), None, "{layout:?}: not a part of a name");
+            assert_eq!(table.function("crypto/tls.(*Conn).Read"), None);
+            assert_eq!(table.text(), (layout == Layout::Go118).then_some(0x40_0000));
+        }
+        assert_eq!(Table::at_start_of(&table(Layout::Go118, 0)).unwrap().text(), None, "Go 1.26 says nothing");
+    }
+
+    #[test]
+    fn the_table_is_found_among_other_data() {
+        let bytes = [vec![0xff; 33], b"\xf1\xff\xff\xff\0\0\x01\x08".to_vec(), table(Layout::Go118, 1)].concat();
+        assert_eq!(Table::position_in(&bytes), Some(41), "the first is only like one: it has too many functions");
+        assert_eq!(Table::position_in(&[]), None);
+        assert_eq!(Table::position_in(b"\xff\xff\xff\0\0"), None);
+    }
+
+    #[test]
+    fn what_is_no_table_of_a_known_kind_is_refused() {
+        for (at, value) in [(0, 0xf5), (4, 1), (6, 3), (7, 4), (15, 0x7f)] {
+            let mut bytes = table(Layout::Go116, 0);
+            bytes[at] = value;
+            assert!(Table::at_start_of(&bytes).is_none(), "byte {at}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn spoilt_tables_are_read_as_far_as_they_go(
+            layout in 0_usize..3,
+            changes in proptest::collection::vec((8_usize..256, any::<u64>()), 1..4),
+            length in 0_usize..512,
+        ) {
+            let mut bytes = table(LAYOUTS[layout], 0x40_0000);
+            for (at, value) in changes {
+                if let Some(place) = bytes.get_mut(at..at + 8) {
+                    place.copy_from_slice(&value.to_le_bytes());
+                }
+            }
+            bytes.truncate(length);
+            if let Some(table) = Table::at_start_of(&bytes) {
+                let _ = table.function(NAMES[2]);
+                let _ = table.text();
+            }
+            let _ = Table::position_in(&bytes);
+        }
+    }
+}

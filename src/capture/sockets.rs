@@ -17,7 +17,6 @@ const NLMSG_ERROR: u16 = 2;
 const NLM_F_REQUEST: u16 = 1;
 /// Where the answer, a `struct inet_diag_msg`, has the socket's identity (ports and addresses) and its inode.
 const IDENTITY: usize = HEADER + 4;
-const PORTS_AND_ADDRESSES: usize = 36;
 const INODE: usize = IDENTITY + 48 + 16;
 
 /// Answers which socket a connection has.
@@ -54,13 +53,11 @@ impl Sockets {
 }
 
 fn ask(mut diagnosis: &File, ends: &Ends) -> io::Result<Option<u64>> {
-    let request = request(ends);
-    diagnosis.write_all(&request)?;
+    diagnosis.write_all(&request(ends))?;
     let mut answer = [0; 1024];
     let length = diagnosis.read(&mut answer)?;
     let answer = answer.get(..length).unwrap_or_default();
-    let asked = request.get(IDENTITY + 4..IDENTITY + 4 + PORTS_AND_ADDRESSES);
-    inode(answer, asked.unwrap_or_default())
+    inode(answer, ends)
 }
 
 /// Asks for the socket with these ends.
@@ -91,7 +88,7 @@ fn request(ends: &Ends) -> [u8; REQUEST] {
 }
 
 /// The inode in an answer. A listening socket that would take such a connection is not the connection's.
-fn inode(answer: &[u8], asked: &[u8]) -> io::Result<Option<u64>> {
+fn inode(answer: &[u8], asked: &Ends) -> io::Result<Option<u64>> {
     let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
     let kind = answer.get(4..6).and_then(|bytes| bytes.try_into().ok()).map(u16::from_ne_bytes).ok_or_else(cut)?;
     let number = |at: usize| answer.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes);
@@ -99,10 +96,21 @@ fn inode(answer: &[u8], asked: &[u8]) -> io::Result<Option<u64>> {
         let number = number(HEADER).ok_or_else(cut)?.cast_signed().wrapping_neg();
         return if number == libc::ENOENT { Ok(None) } else { Err(io::Error::from_raw_os_error(number)) };
     }
-    let identity = answer.get(IDENTITY..IDENTITY + PORTS_AND_ADDRESSES).ok_or_else(cut)?;
     let inode = number(INODE).ok_or_else(cut)?;
+    let end = |port: usize, address: usize| {
+        let port = answer.get(port..port + 2)?.try_into().ok().map(u16::from_be_bytes)?;
+        let bytes = answer.get(address..address + 16)?;
+        let address = match answer.get(HEADER).copied().map(i32::from)? {
+            libc::AF_INET => IpAddr::from(<[u8; 4]>::try_from(bytes.get(..4)?).ok()?),
+            // What speaks IPv4 over a socket of the newer family has such addresses.
+            _ => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical(),
+        };
+        Some(SocketAddr::new(address, port))
+    };
+    let same =
+        end(IDENTITY, IDENTITY + 4) == Some(asked.client) && end(IDENTITY + 2, IDENTITY + 20) == Some(asked.server);
     // What has no owner any more has no inode.
-    Ok((identity == asked && inode != 0).then_some(inode.into()))
+    Ok((same && inode != 0).then_some(inode.into()))
 }
 
 /// A socket in the table.
@@ -222,8 +230,7 @@ mod tests {
     #[test]
     fn answers_that_are_cut_or_strange_are_errors() {
         let ends = Ends { client: "10.0.0.1:1".parse().unwrap(), server: "10.0.0.2:2".parse().unwrap() };
-        let request = request(&ends);
-        let asked = &request[IDENTITY + 4..IDENTITY + 4 + PORTS_AND_ADDRESSES];
+        let asked = &ends;
         assert!(inode(&[], asked).is_err());
         for length in 6..INODE + 4 {
             assert!(inode(&vec![0; length], asked).is_err(), "{length}");

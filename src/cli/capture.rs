@@ -112,6 +112,7 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
         file,
         about: about(args),
     })?;
+    let stopped = now();
     recorded.owners.randoms.extend(randoms(&recorded.key_log));
     if let Some(foreign) = foreign {
         let (log, shared) = foreign.read();
@@ -127,13 +128,14 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
         Ended::Exited(status) => u8::try_from(status).unwrap_or(FAILED),
         Ended::Killed(signal) => u8::try_from(signal.saturating_add(128)).unwrap_or(FAILED),
     };
-    let record = RunRecord::new(
+    let mut record = RunRecord::new(
         args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         status.into(),
         relevant(&[go_env(&args.command, &environment).unwrap_or_default(), as_lines(&environment)].concat()),
         crate::go::decode(&recorded.printed),
         &recorded.owners,
     );
+    record.stopped = recorded.to_its_end.then(|| stopped.nanos());
     let inputs = Input::open_all([recorded.file()])?;
     let mut examined = examine(&inputs, &args.facts, Some(&record), &recorded.key_log, args.report.observations)?;
     examined.mode = "capture";

@@ -71,6 +71,7 @@ pub(super) fn examine(
     let summary = reader.summary();
     let files = Recording {
         dropped: summary.dropped.unwrap_or(0),
+        stopped: record.and_then(RunRecord::stopped),
         link_types: summary.link_type_names().into_iter().map(std::borrow::Cow::into_owned).collect(),
         paths: inputs.iter().map(|input| input.path().display().to_string()).collect(),
         ..Recording::default()

@@ -12,7 +12,7 @@ use crate::go::env::GoEnv;
 use crate::go::log::GoLog;
 use crate::scope::Owners;
 use crate::source::{Input, Reader, Record};
-use crate::types::Ends;
+use crate::types::{Ends, Timestamp};
 
 /// What a comment with a piece begins with.
 const MARK: &str = "goprobe run ";
@@ -34,6 +34,9 @@ pub(super) struct RunRecord {
     pub(super) environment: String,
     /// What the command printed to standard error.
     pub(super) printed: String,
+    /// When recording stopped, in nanoseconds after 1970. `None` where it stopped before the command did.
+    #[serde(default)]
+    pub(super) stopped: Option<i64>,
     /// Connections of the command and its descendants.
     own: BTreeSet<(SocketAddr, SocketAddr)>,
     /// Client randoms of its TLS sessions, in hex.
@@ -57,7 +60,7 @@ impl RunRecord {
         let (own, foreign) = (pairs(&owners.own), pairs(&owners.foreign));
         let hex = |random: &[u8; 32]| random.iter().map(|byte| format!("{byte:02x}")).collect();
         let randoms = owners.randoms.iter().map(hex).collect();
-        Self { command, exit_status, environment, printed, own, randoms, foreign }
+        Self { command, exit_status, environment, printed, stopped: None, own, randoms, foreign }
     }
 
     /// As comments of a section.
@@ -108,6 +111,11 @@ impl RunRecord {
         run.env.get_or_insert_with(|| GoEnv::parse(&self.environment));
         run.exit.get_or_insert(self.exit_status);
         run.version = run.version.or_else(|| run.env.as_ref()?.go_version());
+    }
+
+    /// When recording stopped, where that was after the command's end.
+    pub(super) fn stopped(&self) -> Option<Timestamp> {
+        self.stopped.map(Timestamp::from_nanos)
     }
 
     /// Whose connections are whose.

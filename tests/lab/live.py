@@ -54,7 +54,7 @@ def run(lab, case, folder, environment, kept):
         (folder / "steps").write_text(script(case, folder, len(runs) > 1))
         command = ["sh", folder / "steps"]
     facts = ["--reference", kept / "reference.json", "--ca", folder / "root.pem"]
-    options = ["-w", kept / "capture.pcapng", "-o", kept / "report.json", "--format", "json", "--observations", *facts]
+    options = [*case.get("options", []), "-w", kept / "capture.pcapng", "-o", kept / "report.json", "--format", "json", "--observations", *facts]
     done = subprocess.run(
         list(map(str, ["ip", "netns", "exec", lab.ns["client"], GOPROBE, "capture", *options, "--", *command])),
         cwd=folder / "project", env=environment, text=True, capture_output=True, timeout=180,
