@@ -127,42 +127,60 @@ impl Scope {
                 connection.relevance = Relevance::Go;
             }
         }
-        claim(case, owners);
+        self.claim(case, owners);
         if self.all {
             case.lookups.iter_mut().for_each(|lookup| lookup.relevance = Relevance::Go);
             case.connections.iter_mut().for_each(|connection| connection.relevance = Relevance::Go);
+        }
+    }
+
+    /// Who owns a connection has the last word on it; and what the command spoke with, it had asked for.
+    fn claim(&self, case: &mut Case, owners: &Owners) {
+        let mut spoken_with: BTreeSet<String> = BTreeSet::new();
+        // A command that fails without a word may have failed at anything.
+        let talks = case.go.failed() != Some(true) || !case.go.errors().is_empty();
+        let expected: BTreeSet<IpAddr> = case.go.addresses().into_iter().map(|(address, _)| address).collect();
+        let told_apart = talks && (!owners.own.is_empty() || !owners.foreign.is_empty());
+        for connection in &mut case.connections {
+            let handshake = case.handshakes.binary_search_by_key(&connection.flow, |handshake| handshake.flow).ok();
+            let handshake = handshake.and_then(|index| case.handshakes.get(index));
+            // Questions over TCP are judged as questions.
+            if connection.server.port() == DNS {
+                continue;
+            }
+            if owners.are_of(connection, handshake) {
+                connection.relevance = Relevance::Go;
+                match handshake.and_then(|handshake| handshake.server_name.seen()) {
+                    Some(name) => spoken_with.insert(name.clone()),
+                    // Several names at one address may be several programs'.
+                    None => matches!(connection.names.as_slice(), [name] if spoken_with.insert(name.clone())),
+                };
+            } else if owners.foreign.contains(&ends(connection)) {
+                connection.relevance = Relevance::Other;
+            } else if told_apart
+                && !expected.contains(&connection.server.ip())
+                && !connection.names.iter().any(|name| self.named.contains(name))
+            {
+                // Nobody knows whose it was, and the command's words and settings do not name its far end.
+                let hello = handshake.and_then(|handshake| handshake.hello.as_ref());
+                let go_shaped = hello.is_some_and(|hello| hello.go.is_some());
+                connection.relevance = if go_shaped { Relevance::GoShaped } else { Relevance::Other };
+            }
+        }
+        for lookup in &mut case.lookups {
+            let asked_for = |name: &str| spoken_with.contains(name) || self.named.contains(name);
+            let mut suffixes = lookup.name.match_indices('.').map(|(dot, _)| lookup.name.split_at(dot).0);
+            if asked_for(&lookup.name) || suffixes.any(asked_for) {
+                lookup.relevance = Relevance::Go;
+            } else if told_apart {
+                lookup.relevance = Relevance::Other;
+            }
         }
     }
 }
 
 /// The port of DNS over TCP.
 const DNS: u16 = 53;
-
-/// Who owns a connection has the last word on it; and what the command spoke with, it had asked for.
-fn claim(case: &mut Case, owners: &Owners) {
-    let mut spoken_with: BTreeSet<String> = BTreeSet::new();
-    for connection in &mut case.connections {
-        let handshake = case.handshakes.binary_search_by_key(&connection.flow, |handshake| handshake.flow).ok();
-        let handshake = handshake.and_then(|index| case.handshakes.get(index));
-        // Questions over TCP are judged as questions.
-        if connection.server.port() == DNS {
-            continue;
-        }
-        if owners.are_of(connection, handshake) {
-            connection.relevance = Relevance::Go;
-            match handshake.and_then(|handshake| handshake.server_name.seen()) {
-                Some(name) => spoken_with.insert(name.clone()),
-                // Several names at one address may be several programs'.
-                None => matches!(connection.names.as_slice(), [name] if spoken_with.insert(name.clone())),
-            };
-        } else if owners.foreign.contains(&ends(connection)) {
-            connection.relevance = Relevance::Other;
-        }
-    }
-    for lookup in case.lookups.iter_mut().filter(|lookup| spoken_with.contains(&lookup.name)) {
-        lookup.relevance = Relevance::Go;
-    }
-}
 
 /// Names that each client's lookups led to an address.
 fn resolved(lookups: &[Lookup]) -> BTreeMap<(IpAddr, IpAddr), BTreeSet<String>> {

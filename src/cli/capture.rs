@@ -73,13 +73,6 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     let overrides = overrides(&args.report)?;
     // What would fail afterwards had better fail before the command does its work.
     facts(&args.facts)?;
-    if let Some(file) = args.report.output.as_deref().filter(|file| *file != Path::new("-")) {
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(file)
-            .with_context(|| format!("cannot write {}", file.display()))?;
-    }
     let identity = match &args.user {
         Some(user) => Some(Identity::named(user)?),
         None => Identity::behind_sudo(|name| std::env::var_os(name))?,
@@ -95,6 +88,14 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     let filter = args.filter.clone().unwrap_or_else(|| default_filter(|name| std::env::var(name).ok()));
     let device = args.interface.as_deref().unwrap_or("any");
     let armed = Armed::new((!args.no_packets).then_some(device), &filter, identity.as_ref())?;
+
+    if let Some(file) = args.report.output.as_deref().filter(|file| *file != Path::new("-")) {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(file)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
 
     let mut environment = environment(identity.as_ref());
     let private =

@@ -1,19 +1,22 @@
 """Runs cases live, under `goprobe capture`: see tests/lab/README.md. The verdict must be that of the recordings."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shlex
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import tomllib
 
 import record
 import world
-from lab import HERE, WORK, Lab, sh
+from lab import HERE, WORK, Lab, goroot, sh
 
 GOPROBE = pathlib.Path(os.environ.get("GOPROBE") or HERE.parents[1] / "target" / "debug" / "goprobe")
 KEPT = WORK / "live"
@@ -40,29 +43,66 @@ def script(case, folder, step):
     return "\n".join([*lines, "exit $first", ""])
 
 
-def run(lab, case, folder, environment, kept):
+def project(case, folder):
+    """The project's files, and a repository of a module for those that come by git."""
+    place = folder / "project"
+    place.mkdir()
+    (folder / "modcache").mkdir()
+    (place / "go.mod").write_text("module lab.example/project\n\ngo 1.21\n")
+    if "go_sum" in case:
+        (place / "go.sum").write_text("".join(f"{line}\n" for line in case["go_sum"]))
+    for name, text in case.get("files", {}).items():
+        (place / name).write_text(text)
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, version in case.get("toolchains", {}).items():
+        (programs / name).symlink_to(goroot(version) / "bin" / "go")
+    os.environ["LAB_GIT"] = str(folder / "git")
+    if "repository" in case:
+        git = ["git", "-C", folder / "git" / case["repository"], "-c", "user.name=lab", "-c", "user.email=lab@lab.example"]
+        git[2].mkdir(parents=True)
+        (git[2] / "go.mod").write_text(f"module {case['command'].split()[-1].split('@')[0]}\n")
+        (git[2] / "lab.go").write_text("package lab\n")
+        for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "lab"], ["tag", "v1.0.0"]):
+            sh(*git, *words)
+
+
+def run(lab, case, folder, environment, answers):
     """The command of the case under `goprobe capture`, in the client."""
     runs = case.get("runs", [{}])
-    (folder / "project").mkdir()
-    (folder / "modcache").mkdir()
     if runs == [{}]:
-        command = case["command"].split()
-        (folder / "project" / "go.mod").write_text("module lab.example/project\n\ngo 1.21\n")
-        if "go_sum" in case:
-            (folder / "project" / "go.sum").write_text("".join(f"{line}\n" for line in case["go_sum"]))
+        command = shlex.split(case["command"])
     else:
         (folder / "steps").write_text(script(case, folder, len(runs) > 1))
         command = ["sh", folder / "steps"]
-    facts = ["--reference", kept / "reference.json", "--ca", folder / "root.pem"]
-    options = [*case.get("options", []), "-w", kept / "capture.pcapng", "-o", kept / "report.json", "--format", "json", "--observations", *facts]
-    done = subprocess.run(
-        list(map(str, ["ip", "netns", "exec", lab.ns["client"], GOPROBE, "capture", *options, "--", *command])),
-        cwd=folder / "project", env=environment, text=True, capture_output=True, timeout=180,
-    )
-    codes = [done.returncode] if runs == [{}] else [int(code) for code in (folder / "codes").read_text().split()]
-    if done.returncode != codes[0]:
-        raise RuntimeError(f"goprobe ended with {done.returncode}, go with {codes[0]}: {done.stderr}")
-    return done.stderr, codes, facts
+    out = folder / "out"
+    facts = ["--reference", answers, "--ca", folder / "root.pem"]
+    options = [*case.get("options", []), "-w", out / "capture.pcapng", "-o", out / "report.json",
+               "--format", "json", "--observations", *facts]
+    inside = ["ip", "netns", "exec", lab.ns["client"]]
+    if case.get("stub"):
+        lab.start("client", ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
+                             "--pid-file=", "--log-facility=-", "--listen-address=127.0.0.1", "--bind-interfaces",
+                             f"--server={world.GATEWAY}"], "started, version")
+    if "user" in case:
+        sh("chown", "-R", case["user"], folder)
+    with contextlib.ExitStack() as beside:
+        if "beside" in case:
+            other = subprocess.Popen([*inside, "sh", "-c", case["beside"]], env=environment, start_new_session=True,
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            beside.callback(other.wait)
+            beside.callback(os.killpg, other.pid, signal.SIGKILL)
+        goprobe = subprocess.Popen(
+            list(map(str, [*inside, GOPROBE, "capture", *options, "--", *command])), cwd=folder / "project",
+            env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )
+        if "interrupt_s" in case:
+            threading.Timer(case["interrupt_s"], goprobe.send_signal, [signal.SIGINT]).start()
+        said = goprobe.communicate(timeout=180)[1]
+    codes = [goprobe.returncode] if runs == [{}] else [int(code) for code in (folder / "codes").read_text().split()]
+    if goprobe.returncode != codes[0]:
+        raise RuntimeError(f"goprobe ended with {goprobe.returncode}, go with {codes[0]}: {said}")
+    return said, codes, facts
 
 
 def is_of(code, selector):
@@ -89,13 +129,13 @@ def unmet(case, report):
     return wrong
 
 
-def again(kept, facts):
+def again(out, facts):
     """What the kept file gives when it is analysed alone, and where that differs from what was reported at first."""
     text = subprocess.run(
-        list(map(str, [GOPROBE, "analyze", kept / "capture.pcapng", "--format", "json", "--observations", *facts])),
+        list(map(str, [GOPROBE, "analyze", out / "capture.pcapng", "--format", "json", "--observations", *facts])),
         text=True, capture_output=True, timeout=60,
     ).stdout
-    first, second = json.loads((kept / "report.json").read_text()), json.loads(text)
+    first, second = json.loads((out / "report.json").read_text()), json.loads(text)
     for report in (first, second):
         for key in ("mode", "started", "finished"):
             report["run"].pop(key)
@@ -115,40 +155,63 @@ def run_record(file):
     return json.loads(b"".join(pieces))
 
 
-def misattributed(kept):
-    """In the client runs nothing but the command: no connection is another program's."""
-    foreign = run_record(kept / "capture.pcapng")["foreign"]
+def misattributed(case, kept):
+    """In the client runs nothing but the command, if the case has nothing else: no connection is another program's."""
+    foreign = [] if "beside" in case else run_record(kept / "capture.pcapng")["foreign"]
     return [f"{len(foreign)} connections were taken for another program's"] if foreign else []
 
 
-def strays(folder):
-    """What goprobe left behind in the folder for temporary files."""
-    return [f"{path.name} was left behind" for path in folder.glob("goprobe-*")]
+def decrypted(report):
+    """What tshark of the same recording would show, too: no finished TLS 1.3 handshake stays closed."""
+    closed = [h for h in report["observations"]["handshakes"]
+              if h["outcome"] == "completed" and h["server_version"] == "TLS 1.3" and not h["decrypted"]]
+    return [f"{len(closed)} TLS 1.3 sessions were not opened"] if closed else []
+
+
+def strays(case, folder):
+    """What goprobe left behind, and what belongs to somebody else than who asked."""
+    found = [f"{path.name} was left behind" for path in (folder / "tmp").glob("goprobe-*")]
+    if "user" in case:
+        root = [path for path in folder.rglob("*") if path.lstat().st_uid == 0 and path.name != "steps"]
+        known = {"root.pem", "sumdb.key", "server.log", "dnsmasq.log", "path.log"}
+        found += [f"{path} is root's" for path in root if path.name not in known][:3]
+    return found
 
 
 def live(name, case):
-    case = case | LIVE.get(name, {})
+    case = {"outcome": "ok", "network": "", **case, **LIVE.get(name, {})}
     case.setdefault("command", f"go get {world.MODULE}")
     case.setdefault("go", record.GO_VERSION)
+    missing = [version for version in {case["go"], *case.get("toolchains", {}).values()} if not goroot(version).exists()]
+    if missing:
+        print(f"{name}: SKIPPED: there is no go {missing[0]}", flush=True)
+        return True
     kept = KEPT / name
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="goprobe-lab-") as temporary:
         folder = pathlib.Path(temporary)
-        for part in ("home", "gopath", "gocache", "tmp"):
+        for part in ("home", "gopath", "gocache", "tmp", "out"):
             (folder / part).mkdir()
         asked = record.datetime.datetime.now(record.datetime.UTC)
+        project(case, folder)
         with Lab(case, folder) as lab:
             environment = record.go_environment(case, folder) | {"TMPDIR": str(folder / "tmp")}
-            answers = record.reference(case, asked, environment["GOSUMDB"])
-            (kept / "reference.json").write_text(json.dumps(answers))
-            said, codes, facts = run(lab, case, folder, environment, kept)
-            (kept / "stderr").write_text(said)
-        shutil.copyfile(folder / "root.pem", kept / "root.pem")
+            environment["PATH"] = f"{folder}/bin:{environment['PATH']}:{os.environ['PATH']}"
+            environment = {key: value.replace("{folder}", str(folder)) for key, value in environment.items()}
+            if case.get("shared_cache"):
+                environment |= {"GOCACHE": str(WORK / "gocache"), "CGO_ENABLED": "1"}
+            answers = folder / "reference.json"
+            answers.write_text(json.dumps(record.reference(case, asked, environment["GOSUMDB"])))
+            said, codes, facts = run(lab, case, folder, environment, answers)
+        (kept / "stderr").write_text(said)
+        for file in (folder / "root.pem", answers, folder / "out" / "capture.pcapng", folder / "out" / "report.json"):
+            shutil.copyfile(file, kept / file.name)
         if codes != case.get("exits", [1]):
             raise RuntimeError(f"go ended with {codes}, not {case.get('exits', [1])}: {said}")
         report = json.loads((kept / "report.json").read_text())
-        wrong = unmet(case, report) + again(kept, facts) + misattributed(kept) + strays(folder / "tmp")
+        wrong = unmet(case, report) + again(folder / "out", facts) + misattributed(case, kept) + decrypted(report)
+        wrong += strays(case, folder)
     verdict = report["verdict"]
     flows, own = report["capture"]["flows"], len(run_record(kept / "capture.pcapng")["own"])
     print(f"{name}: {verdict['outcome']} {verdict['cause'] or ''}, {report['capture']['packets']} packets, "
@@ -158,7 +221,7 @@ def live(name, case):
 
 
 def main():
-    known = record.cases()
+    known = record.cases() | {name: case for name, case in LIVE.items() if name.startswith("live/")}
     wanted = sys.argv[1:] or list(known)
     chosen = [name for name in known if any(name == w or name.startswith(w.rstrip("/") + "/") for w in wanted)]
     if unknown := [w for w in wanted if not any(name == w or name.startswith(w.rstrip("/") + "/") for name in known)]:
