@@ -166,7 +166,10 @@ impl Armed {
         if plan.keys
             && let Err(error) = tracer.attach(process)
         {
-            shortcomings.push(format!("no TLS secrets of Go programs: the system forbids to trace them ({error})"));
+            shortcomings.push(format!(
+                "no TLS secrets of Go programs: the system forbids to trace them ({error}); {}",
+                ptrace::how_to_allow()
+            ));
         }
         privilege::keep_tracing();
 
@@ -212,6 +215,18 @@ impl Armed {
         let recorded = tally.is_some();
         let (Tally { packets, dropped, failure }, owners) = tally.unwrap_or_default();
         let to_its_end = recorded && failure.is_none();
+        if let Some(program) = tracer.unread.take() {
+            shortcomings.push(format!(
+                "no TLS secrets of {}: its code is none that is known; a key log of its own (--keylog) does as well",
+                program.display()
+            ));
+        }
+        if let Some(program) = tracer.weakened.take() {
+            shortcomings.push(format!(
+                "{} ran without the privileges of its owner, as all that is traced; if it failed for that, give --no-keys",
+                program.display()
+            ));
+        }
         if let Some(error) = failure {
             shortcomings.push(format!("the recording is not whole: {error}"));
         }

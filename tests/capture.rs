@@ -7,13 +7,13 @@
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, Uid};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -277,6 +277,66 @@ fn job_control_stops_and_continues_the_command() {
     kill(command, Signal::SIGCONT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert_eq!(lines(), 30);
+}
+
+#[test]
+fn a_stop_from_the_terminal_stops_both_and_both_go_on() {
+    let place = Place::new();
+    let count = place.path("count");
+    let line = "i=0; while [ $i -lt 30 ]; do echo >>COUNT; sleep 0.02; i=$((i+1)); done; exit 3";
+    let report = place.path("report");
+    let options = ["-q", "--discard", "-o", report.to_str().unwrap()];
+    let line = line.replace("COUNT", count.to_str().unwrap());
+    // A group of its own is what a shell with job control makes.
+    let mut child = place.capture(&options, &["sh", "-c", &line]).process_group(0).spawn().unwrap();
+    let group = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let lines = || fs::read(&count).map_or(0, |bytes| bytes.len());
+    until("the first lines", || lines() > 2);
+    killpg(group, Signal::SIGTSTP).unwrap();
+    let state = || fs::read_to_string(format!("/proc/{group}/stat")).unwrap();
+    until("goprobe to stop", || state().contains(") T "));
+    sleep(Duration::from_millis(100));
+    let stopped = lines();
+    sleep(Duration::from_millis(200));
+    assert_eq!(lines(), stopped, "the command was not stopped");
+    killpg(group, Signal::SIGCONT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!(lines(), 30);
+}
+
+#[test]
+fn where_tracing_is_refused_the_run_goes_on_and_what_is_missing_is_said() {
+    let place = Place::new();
+    // What one goprobe traces, another cannot.
+    let inner = [env!("CARGO_BIN_EXE_goprobe"), "capture", "--no-packets", "--discard", "--", "sh", "-c", "exit 6"];
+    let output = place.capture(&["-q", "--discard", "-o", "report"], &inner).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains("forbids to trace") && said.contains("SYS_PTRACE"), "{said}");
+    let quiet = [&inner[..3], &["--no-keys"], &inner[3..]].concat();
+    let output = place.capture(&["-q", "--discard", "-o", "report"], &quiet).output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    assert!(!text(&output.stderr).contains("trace"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn many_runs_leave_no_process_and_no_file() {
+    let place = Place::new();
+    for run in 0..100 {
+        let line = format!("for i in 1 2 3; do (sh -c 'exit 0') & done; wait; exit {run}");
+        let output = place.quiet(&["sh", "-c", &line]);
+        assert_eq!(output.status.code(), Some(run), "{}", text(&output.stderr));
+    }
+    assert_eq!(place.files("tmp"), Vec::<PathBuf>::new());
+    let mark = place.root.path().to_str().unwrap().as_bytes().to_vec();
+    let strays: Vec<_> = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            Some(fs::read(entry.ok()?.path().join("environ")).ok()?.windows(mark.len()).any(|it| it == mark))
+        })
+        .filter(|stray| *stray)
+        .collect();
+    assert!(strays.is_empty(), "{} processes are left", strays.len());
 }
 
 #[test]

@@ -27,8 +27,19 @@ pub(super) struct GoProgram {
     pub(super) version: Option<String>,
     /// Import path of its main package: `cmd/go`.
     pub(super) path: Option<String>,
-    /// Where secrets can be read; `None` where crypto/tls is not part of it, or its code is not known.
-    pub(super) secrets: Option<SecretsAt>,
+    /// Where secrets can be read.
+    pub(super) secrets: Secrets,
+}
+
+/// Whether secrets can be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Secrets {
+    /// There.
+    At(SecretsAt),
+    /// crypto/tls is no part of it.
+    None,
+    /// crypto/tls is a part of it, and its code is none that is known.
+    Unknown,
 }
 
 /// Where secrets can be read.
@@ -156,10 +167,11 @@ fn bytes_at<'f>(elf: &Elf<'f>, address: u64, length: usize) -> Option<&'f [u8]> 
     Some(data)
 }
 
-fn secrets_at(elf: &Elf<'_>, version: Option<&str>) -> Option<SecretsAt> {
-    let candidates = [from_symbols(elf), from_table(elf)];
+fn secrets_at(elf: &Elf<'_>, version: Option<&str>) -> Secrets {
+    let candidates: Vec<u64> = [from_symbols(elf), from_table(elf)].into_iter().flatten().collect();
     let machine = elf.architecture();
-    candidates.into_iter().flatten().find_map(|entry| {
+    let found = candidates.iter().find_map(|entry| {
+        let entry = *entry;
         let code = bytes_at(elf, entry, PROLOGUE)?;
         let (instruction, registers_since) = match machine {
             Architecture::X86_64 => (breakpoint::amd64(code)?, 17),
@@ -169,7 +181,12 @@ fn secrets_at(elf: &Elf<'_>, version: Option<&str>) -> Option<SecretsAt> {
         let convention = if minor(version?)? >= registers_since { Convention::Registers } else { Convention::Stack };
         let address = entry.checked_add(instruction.offset)?;
         Some(SecretsAt { address, instruction, entry_point: elf.entry(), convention })
-    })
+    });
+    match found {
+        Some(at) => Secrets::At(at),
+        None if candidates.is_empty() => Secrets::None,
+        None => Secrets::Unknown,
+    }
 }
 
 /// The 27 of `go1.27.3`, and of what developers build (`devel go1.28-…`).
@@ -375,7 +392,7 @@ mod tests {
         GoProgram {
             version: Some(version.to_owned()),
             path: Some("example.com/tool".to_owned()),
-            secrets: Some(secrets),
+            secrets: Secrets::At(secrets),
         }
     }
 
@@ -385,7 +402,7 @@ mod tests {
             assert_eq!(read(&with_symbols(version)), Some(wanted(version, Convention::Registers)), "{version}");
         }
         assert_eq!(read(&with_symbols("go1.16.15")), Some(wanted("go1.16.15", Convention::Stack)));
-        assert_eq!(read(&with_symbols("gc")).unwrap().secrets, None, "of which version, nobody knows");
+        assert_eq!(read(&with_symbols("gc")).unwrap().secrets, Secrets::Unknown, "of which version, nobody knows");
     }
 
     #[test]
@@ -404,8 +421,12 @@ mod tests {
             bytes.extend((TEXT + 16).to_le_bytes());
             bytes
         };
-        assert_eq!(read(&stripped(".gopclntab", 0, &module)).unwrap().secrets, None, "there it is not the function");
-        assert_eq!(read(&stripped(".other", TEXT, &nothing)).unwrap().secrets, None);
+        assert_eq!(
+            read(&stripped(".gopclntab", 0, &module)).unwrap().secrets,
+            Secrets::Unknown,
+            "there it is not the function"
+        );
+        assert_eq!(read(&stripped(".other", TEXT, &nothing)).unwrap().secrets, Secrets::None);
     }
 
     #[test]
@@ -414,7 +435,7 @@ mod tests {
         assert_eq!(read(b"#!/bin/sh\n"), None);
         assert_eq!(read(&program(X86_64, &[(".text", DATA, &code)])), None);
         let arm = program(AARCH64, &[(".go.buildinfo", DATA, &|_| build_information("go1.26.1"))]);
-        assert_eq!(read(&arm).unwrap().secrets, None);
+        assert_eq!(read(&arm).unwrap().secrets, Secrets::None);
     }
 
     #[test]

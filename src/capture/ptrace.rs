@@ -46,6 +46,16 @@ pub(super) fn seize(tid: Tid) -> io::Result<()> {
     request(libc::PTRACE_SEIZE, tid, usize::try_from(OPTIONS).unwrap_or_default())
 }
 
+/// What allows it where it is forbidden.
+pub(super) fn how_to_allow() -> &'static str {
+    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    match scope.trim() {
+        "3" => "kernel.yama.ptrace_scope is 3, which forbids it to everybody until the machine starts anew",
+        "2" => "allow it with: sudo sysctl kernel.yama.ptrace_scope=1",
+        _ => "it is already traced, or a container forbids it: docker run --cap-add SYS_PTRACE",
+    }
+}
+
 /// Lets a stopped thread go on, with a signal or with none (0).
 pub(super) fn go_on(tid: Tid, signal: i32) {
     // It may have been killed meanwhile: then there is nothing to let go on.

@@ -1,12 +1,13 @@
 //! TLS secrets of unmodified Go programs, read where crypto/tls hands them to its key log.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 use super::breakpoint::Effect;
-use super::program::{Convention, GoProgram, SecretsAt};
+use super::program::{Convention, GoProgram, Secrets, SecretsAt};
 use super::ptrace::{self, Registers, Report, Tid};
 
 /// Longest label (`CLIENT_HANDSHAKE_TRAFFIC_SECRET` has 31 characters) and secret (SHA-384) that are read.
@@ -51,17 +52,11 @@ pub(super) struct Tracer {
     processes: HashMap<Tid, Tid>,
     known: HashMap<FileId, Option<GoProgram>>,
     seen: BTreeSet<Secret>,
-    pub(super) stats: Stats,
+    /// A Go program with crypto/tls whose secrets could not be read.
+    pub(super) unread: Option<PathBuf>,
+    /// A program that was to run with another user's privileges, and runs without under a tracer that has none itself.
+    pub(super) weakened: Option<PathBuf>,
     leaving: bool,
-}
-
-/// What was met.
-#[derive(Default, Debug, Clone)]
-pub(super) struct Stats {
-    /// Programs executed.
-    pub(super) programs: u64,
-    pub(super) hits: u64,
-    pub(super) stops: u64,
 }
 
 /// How a command ended.
@@ -85,7 +80,6 @@ impl Tracer {
     pub(super) fn run(&mut self, command: Tid, mut found: impl FnMut(&Secret)) -> io::Result<Option<Ended>> {
         let mut ended = None;
         while let Some((tid, report)) = ptrace::wait()? {
-            self.stats.stops += 1;
             match report {
                 Report::Exited(_) | Report::Killed(_) => {
                     self.processes.remove(&tid);
@@ -190,15 +184,19 @@ impl Tracer {
 
     /// A new program is in place: breaks where its secrets come by, or lets it go if there is nothing to see in it.
     fn executed(&mut self, process: Tid) {
-        self.stats.programs += 1;
         self.armed.remove(&process);
         self.processes.insert(process, process);
         let program = self.program(process);
         match program {
-            Some(GoProgram { secrets: Some(at), .. }) => {
-                if let Some(breakpoint) = arm(process, at) {
-                    self.armed.insert(process, breakpoint);
+            Some(GoProgram { secrets: Secrets::At(at), .. }) => {
+                match arm(process, at) {
+                    Some(breakpoint) => drop(self.armed.insert(process, breakpoint)),
+                    None => self.unread = self.unread.take().or_else(|| path(process)),
                 }
+                ptrace::go_on(process, 0);
+            }
+            Some(GoProgram { secrets: Secrets::Unknown, .. }) => {
+                self.unread = self.unread.take().or_else(|| path(process));
                 ptrace::go_on(process, 0);
             }
             // The tools of the toolchain speak with nobody, and start nobody who does.
@@ -211,8 +209,12 @@ impl Tracer {
     }
 
     fn program(&mut self, process: Tid) -> Option<GoProgram> {
-        let file = File::open(format!("/proc/{process}/exe")).ok()?;
-        let about = file.metadata().ok()?;
+        let exe = format!("/proc/{process}/exe");
+        let about = fs::metadata(&exe).ok()?;
+        if self.weakened.is_none() && is_weakened(process, &about) {
+            self.weakened = path(process);
+        }
+        let file = File::open(exe).ok()?;
         let id = (about.dev(), about.ino(), about.mtime(), about.mtime_nsec(), about.size());
         self.known.entry(id).or_insert_with(|| GoProgram::read(&file)).clone()
     }
@@ -224,7 +226,6 @@ impl Tracer {
         if hit(&registers) != breakpoint.address {
             return Ok(false);
         }
-        self.stats.hits += 1;
         // Stack growth and preemption bring the same call here more than once.
         if let Some(secret) = read_secret(tid, &registers, breakpoint.at.convention)
             && self.seen.insert(secret.clone())
@@ -237,6 +238,18 @@ impl Tracer {
         ptrace::set_registers(tid, &registers)?;
         Ok(true)
     }
+}
+
+fn path(process: Tid) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/exe")).ok()
+}
+
+/// Whether a program is another user's by its mode (execve(2), set-user-ID), and its process is not: Linux does that where
+/// the tracer could not do as much to that user's processes.
+fn is_weakened(process: Tid, about: &Metadata) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_ascii_whitespace().nth(1));
+    about.mode() & libc::S_ISUID != 0 && effective.and_then(|uid| uid.parse().ok()) != Some(about.uid())
 }
 
 /// The process that a thread belongs to.
