@@ -15,8 +15,8 @@ pub(super) enum Report {
     Killed(i32),
     /// That signal is about to be delivered.
     Signal(i32),
-    /// It executed another program.
-    Exec,
+    /// It executed another program; before, it was the thread of that number.
+    Exec(Tid),
     /// It made a process of its own, with a copy of its memory.
     Forked(Tid),
     /// It made a thread, or a child that shares its memory until it executes something.
@@ -104,7 +104,7 @@ fn report(tid: Tid, status: i32) -> Report {
     let signal = libc::WSTOPSIG(status);
     match status >> 16 {
         0 => Report::Signal(signal),
-        libc::PTRACE_EVENT_EXEC => Report::Exec,
+        libc::PTRACE_EVENT_EXEC => Report::Exec(message(tid)),
         libc::PTRACE_EVENT_FORK => Report::Forked(message(tid)),
         libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => Report::Cloned(message(tid)),
         libc::PTRACE_EVENT_STOP if signal != libc::SIGTRAP => Report::GroupStop,

@@ -99,7 +99,11 @@ impl Tracer {
                     ptrace::go_on(tid, signal);
                 }
                 Report::Signal(signal) => ptrace::go_on(tid, signal),
-                Report::Exec => self.executed(tid),
+                Report::Exec(former) => {
+                    // The thread that did it has become the process's first.
+                    self.processes.remove(&former);
+                    self.executed(tid);
+                }
                 Report::Forked(child) => {
                     // Its memory is a copy, breakpoint included.
                     if let Some(breakpoint) = self.breakpoint_of(tid) {
@@ -109,7 +113,8 @@ impl Tracer {
                     ptrace::go_on(tid, 0);
                 }
                 Report::Cloned(child) => {
-                    self.processes.entry(child).or_insert(0);
+                    // Whatever had that number before is gone.
+                    self.processes.insert(child, 0);
                     ptrace::go_on(tid, 0);
                 }
                 Report::GroupStop => ptrace::listen(tid),

@@ -161,11 +161,27 @@ def misattributed(case, kept):
     return [f"{len(foreign)} connections were taken for another program's"] if foreign else []
 
 
-def decrypted(report):
-    """What tshark of the same recording would show, too: no finished TLS 1.3 handshake stays closed."""
-    closed = [h for h in report["observations"]["handshakes"]
-              if h["outcome"] == "completed" and h["server_version"] == "TLS 1.3" and not h["decrypted"]]
-    return [f"{len(closed)} TLS 1.3 sessions were not opened"] if closed else []
+def opened(kept, report):
+    """Each TLS 1.3 session can be read, by goprobe and, without further help, by tshark where that is there."""
+    done = [h for h in report["observations"]["handshakes"]
+            if h["outcome"] == "completed" and h["server_version"] == "TLS 1.3"]
+    closed = [h for h in done if not h["decrypted"]]
+    wrong = [f"{len(closed)} TLS 1.3 sessions were not opened"] if closed else []
+    if done and shutil.which("tshark"):
+        # Encrypted extensions come first of all that only the keys show.
+        streams = subprocess.run(["tshark", "-r", kept / "capture.pcapng", "-Y", "tls.handshake.type == 8", "-T", "fields",
+                                  "-e", "tcp.stream"], text=True, capture_output=True, timeout=60).stdout.split()
+        if len(set(streams)) < len({h["flow"] for h in done}):
+            wrong.append(f"tshark opens {len(set(streams))} of {len(done)} TLS 1.3 sessions")
+    return wrong
+
+
+def commented(kept, report):
+    """The packets that prove the cause say so in the file."""
+    causes = [finding for finding in report["findings"] if finding["root_cause"]]
+    data = (kept / "capture.pcapng").read_bytes()
+    return [f"no packet says {cause['code']}" for cause in causes
+            if any(item["frame"] for item in cause["evidence"]) and f"goprobe: {cause['code']}: ".encode() not in data]
 
 
 def strays(case, folder):
@@ -210,8 +226,8 @@ def live(name, case):
         if codes != case.get("exits", [1]):
             raise RuntimeError(f"go ended with {codes}, not {case.get('exits', [1])}: {said}")
         report = json.loads((kept / "report.json").read_text())
-        wrong = unmet(case, report) + again(folder / "out", facts) + misattributed(case, kept) + decrypted(report)
-        wrong += strays(case, folder)
+        wrong = unmet(case, report) + again(folder / "out", facts) + misattributed(case, kept)
+        wrong += opened(kept, report) + commented(kept, report) + strays(case, folder)
     verdict = report["verdict"]
     flows, own = report["capture"]["flows"], len(run_record(kept / "capture.pcapng")["own"])
     print(f"{name}: {verdict['outcome']} {verdict['cause'] or ''}, {report['capture']['packets']} packets, "
