@@ -212,3 +212,92 @@ fn name(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::RecordType;
+    use crate::testing::{Scene, Tcp};
+
+    /// A hello that is reset, after the question for its name. Every hello of a scene has the same client random.
+    fn reset(scene: &mut Scene, name: &str, address: &str) -> Tcp {
+        let question = scene.ask(name, RecordType::A);
+        scene.answer(&question, &[address]);
+        let mut tcp = scene.connect(&format!("{address}:443"));
+        scene.open(&mut tcp);
+        scene.hello(&mut tcp, name);
+        scene.after_ms(4).reset(&tcp, 118);
+        tcp
+    }
+
+    const fn of(tcp: &Tcp) -> Ends {
+        Ends { client: tcp.client, server: tcp.server }
+    }
+
+    fn relevances(scene: &Scene) -> (Vec<Relevance>, Vec<Relevance>) {
+        let case = scene.case();
+        let of_connections = case.connections.iter().map(|connection| connection.relevance).collect();
+        (of_connections, case.lookups.iter().map(|lookup| lookup.relevance).collect())
+    }
+
+    #[test]
+    fn without_owners_names_decide() {
+        let mut scene = Scene::new();
+        reset(&mut scene, "proxy.golang.org", "142.250.74.113");
+        reset(&mut scene, "api.example.net", "198.51.100.7");
+        let judged = relevances(&scene);
+        assert_eq!(judged, (vec![Relevance::Go, Relevance::GoShaped], vec![Relevance::Go, Relevance::Other]));
+    }
+
+    #[test]
+    fn what_the_command_owns_is_judged_whatever_its_name() {
+        let mut scene = Scene::new();
+        let own = reset(&mut scene, "api.example.net", "198.51.100.7");
+        scene.owners.own.insert(of(&own));
+        assert_eq!(relevances(&scene), (vec![Relevance::Go], vec![Relevance::Go]));
+    }
+
+    #[test]
+    fn what_has_a_client_random_of_the_commands_is_its_own() {
+        let mut scene = Scene::new();
+        reset(&mut scene, "api.example.net", "198.51.100.7");
+        let random = scene.case().handshakes[0].hello.as_ref().unwrap().random;
+        scene.owners.randoms.insert(random);
+        assert_eq!(relevances(&scene).0, [Relevance::Go]);
+    }
+
+    #[test]
+    fn what_another_program_owns_is_not_judged_whatever_its_name() {
+        let mut scene = Scene::new();
+        let foreign = reset(&mut scene, "proxy.golang.org", "142.250.74.113");
+        scene.owners.foreign.insert(of(&foreign));
+        assert_eq!(relevances(&scene), (vec![Relevance::Other], vec![Relevance::Other]));
+        scene.env("GOPROXY=https://proxy.golang.org\n");
+        assert_eq!(relevances(&scene).1, [Relevance::Go], "the command asks for it, too");
+    }
+
+    #[test]
+    fn what_is_nobodys_is_judged_where_the_command_names_it() {
+        let mut scene = Scene::new();
+        let own = reset(&mut scene, "api.example.net", "198.51.100.7");
+        reset(&mut scene, "proxy.golang.org", "142.250.74.113");
+        scene.owners.own.insert(of(&own));
+        scene.go.exit = Some(0);
+        assert_eq!(relevances(&scene).0, [Relevance::Go, Relevance::GoShaped]);
+        scene.go.exit = Some(1);
+        assert_eq!(relevances(&scene).0, [Relevance::Go, Relevance::Go], "it failed and says nothing of why");
+        scene.log("go: m@v1: Get \"https://proxy.golang.org/m/@v/v1.info\": EOF\n");
+        assert_eq!(relevances(&scene).0, [Relevance::Go, Relevance::Go], "it names the host");
+        scene.log("go: m@v1: Get \"https://goproxy.example/m/@v/v1.info\": EOF\n");
+        assert_eq!(relevances(&scene).0, [Relevance::Go, Relevance::GoShaped], "it names another");
+    }
+
+    #[test]
+    fn questions_over_tcp_are_judged_as_questions() {
+        let mut scene = Scene::new();
+        let mut tcp = scene.connect("192.168.1.1:53");
+        scene.open(&mut tcp);
+        scene.owners.own.insert(of(&tcp));
+        assert_eq!(relevances(&scene).0, [Relevance::Other]);
+    }
+}

@@ -180,7 +180,7 @@ SECURITY ERROR' >&2; exit 1";
 #[test]
 fn the_streams_pass_through_byte_for_byte() {
     let place = Place::new();
-    let bytes: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect();
     fs::write(place.path("in"), &bytes).unwrap();
     let report = place.path("report");
     let mut command =

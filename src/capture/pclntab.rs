@@ -122,10 +122,10 @@ mod tests {
             Layout::Go118 => 0xf1,
         };
         let mut names = Vec::new();
-        let offsets: Vec<usize> = NAMES
+        let offsets: Vec<u32> = NAMES
             .iter()
             .map(|name| {
-                let at = names.len();
+                let at = u32::try_from(names.len()).unwrap();
                 names.extend_from_slice(name.as_bytes());
                 names.push(0);
                 at
@@ -146,7 +146,7 @@ mod tests {
                     bytes.extend((0x40_1000 + 0x100 * at).to_le_bytes());
                     bytes.extend((functions_at + 16 * at).to_le_bytes());
                     functions.extend((0x40_1000 + 0x100 * at).to_le_bytes());
-                    functions.extend((u32::try_from(names_at).unwrap() + *offset as u32).to_le_bytes());
+                    functions.extend((u32::try_from(names_at).unwrap() + offset).to_le_bytes());
                     functions.extend([0; 4]);
                 }
                 bytes.extend([0; 8]);
@@ -161,7 +161,7 @@ mod tests {
                     bytes.extend((0x40_1000 + 0x100 * at).to_le_bytes());
                     bytes.extend((16 * count + 16 * at).to_le_bytes());
                     functions.extend((0x40_1000 + 0x100 * at).to_le_bytes());
-                    functions.extend((*offset as u32).to_le_bytes());
+                    functions.extend(offset.to_le_bytes());
                     functions.extend([0; 4]);
                 }
                 [bytes, functions].concat()
@@ -175,7 +175,7 @@ mod tests {
                     bytes.extend((0x1000 + 0x100 * at).to_le_bytes());
                     bytes.extend((u32::try_from(8 * count).unwrap() + 8 * at).to_le_bytes());
                     functions.extend((0x1000 + 0x100 * at).to_le_bytes());
-                    functions.extend((*offset as u32).to_le_bytes());
+                    functions.extend(offset.to_le_bytes());
                 }
                 [bytes, functions].concat()
             }

@@ -256,8 +256,16 @@ mod tests {
     /// go1.27.3's prologue.
     const AMD64: &[u8] = b"\x4c\x8d\x64\x24\xd0\x4d\x3b\x66\x10\x0f\x86\x75\x02\x00\x00\x55\x48\x89\xe5";
 
+    /// Name and kind of a section, and what it holds, given its address.
+    type Section<'s> = (&'s str, u32, &'s dyn Fn(u64) -> Vec<u8>);
+
+    /// What of an ELF file is counted with fewer bits than memory is.
+    fn short<T: TryFrom<usize>>(length: usize) -> T {
+        T::try_from(length).ok().unwrap()
+    }
+
     /// A program file with these sections, all of it loaded at [`BASE`]; what they hold may be made of their addresses.
-    fn program(machine: u16, sections: &[(&str, u32, &dyn Fn(u64) -> Vec<u8>)]) -> Vec<u8> {
+    fn program(machine: u16, sections: &[Section<'_>]) -> Vec<u8> {
         let mut file = vec![0; 64 + 56];
         let mut names = vec![0];
         let mut headers = vec![[0; 64]];
@@ -276,14 +284,14 @@ mod tests {
             file.resize(file.len().next_multiple_of(16), 0);
             let at = file.len() as u64;
             let content = content(BASE + at);
-            let link = if *kind == SYMBOLS { headers.len() as u32 + 1 } else { 0 };
+            let link = if *kind == SYMBOLS { short::<u32>(headers.len()) + 1 } else { 0 };
             let flags = if *name == ".data" { 3 } else { 2 };
-            headers.push(header(names.len() as u32, *kind, flags, at, content.len() as u64, link));
+            headers.push(header(short(names.len()), *kind, flags, at, content.len() as u64, link));
             names.extend(name.bytes().chain([0]));
             file.extend(content);
         }
         let at = file.len() as u64;
-        headers.push(header(names.len() as u32, STRINGS, 0, at, names.len() as u64 + 10, 0));
+        headers.push(header(short(names.len()), STRINGS, 0, at, names.len() as u64 + 10, 0));
         names.extend(b".shstrtab\0");
         file.extend(&names);
         let table = file.len() as u64;
@@ -296,7 +304,7 @@ mod tests {
             file[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }
         for (at, half) in
-            [(52, 64), (54, 56), (56, 1), (58, 64), (60, headers.len() as u16), (62, headers.len() as u16 - 1)]
+            [(52, 64), (54, 56), (56, 1), (58, 64), (60, short(headers.len())), (62, short::<u16>(headers.len()) - 1)]
         {
             file[at..at + 2].copy_from_slice(&half.to_le_bytes());
         }
@@ -318,7 +326,7 @@ mod tests {
         bytes.extend([8, INLINE_STRINGS]);
         bytes.resize(32, 0);
         for text in [version, &modules] {
-            bytes.push(text.len() as u8);
+            bytes.push(short(text.len()));
             bytes.extend(text.bytes());
         }
         bytes

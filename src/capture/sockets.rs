@@ -1,4 +1,4 @@
-//! The system's table of TCP sockets: which socket a connection has. Asked by sock_diag(7), which finds one among many at
+//! The system's table of TCP sockets: which socket a connection has. Asked by `sock_diag(7)`, which finds one among many at
 //! once; where that is not to be had, read from proc(5).
 
 use std::fs::{self, File};
@@ -68,7 +68,8 @@ fn request(ends: &Ends) -> [u8; REQUEST] {
     bytes.extend(NLM_F_REQUEST.to_ne_bytes());
     bytes.extend([0; 8]);
     let family = if ends.client.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    bytes.extend([u8::try_from(family).unwrap_or_default(), libc::IPPROTO_TCP as u8, 0, 0]);
+    bytes.extend([family, libc::IPPROTO_TCP].map(|number| u8::try_from(number).unwrap_or_default()));
+    bytes.extend([0; 2]);
     bytes.extend(u32::MAX.to_ne_bytes()); // in whatever state
     bytes.extend(ends.client.port().to_be_bytes());
     bytes.extend(ends.server.port().to_be_bytes());

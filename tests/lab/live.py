@@ -169,7 +169,8 @@ def opened(kept, report):
     wrong = [f"{len(closed)} TLS 1.3 sessions were not opened"] if closed else []
     if done and shutil.which("tshark"):
         # Encrypted extensions come first of all that only the keys show.
-        streams = subprocess.run(["tshark", "-r", kept / "capture.pcapng", "-Y", "tls.handshake.type == 8", "-T", "fields",
+        streams = subprocess.run(["tshark", "-r", kept / "capture.pcapng", "-o", "tcp.reassemble_out_of_order:TRUE",
+                                  "-Y", "tls.handshake.type == 8", "-T", "fields",
                                   "-e", "tcp.stream"], text=True, capture_output=True, timeout=60).stdout.split()
         if len(set(streams)) < len({h["flow"] for h in done}):
             wrong.append(f"tshark opens {len(set(streams))} of {len(done)} TLS 1.3 sessions")
