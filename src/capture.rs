@@ -23,6 +23,7 @@ use std::ffi::OsString;
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
@@ -176,6 +177,7 @@ impl Armed {
         let (ended, end) = io::pipe().map_err(Error::Lost)?;
         let ended = OwnedFd::from(ended);
         let mut key_log = Vec::new();
+        let succeeded = AtomicBool::new(false);
         let (how, printed, tally) = thread::scope(|scope| {
             let sniffing = sniffer.map(|sniffer| {
                 let (openings, opened) = mpsc::channel();
@@ -183,7 +185,7 @@ impl Armed {
                 let watching = scope.spawn(move || witness::watch(process, &opened));
                 let sniffing = scope.spawn(|| {
                     privilege::keep_nothing();
-                    sniffer.record(writer, openings, ended.as_fd())
+                    sniffer.record(writer, openings, ended.as_fd(), &succeeded)
                 });
                 (sniffing, watching)
             });
@@ -194,6 +196,7 @@ impl Armed {
             scope.spawn(|| signals::pass_on(process, &ended));
             let started = held.release();
             let how = tracer.run(process, |secret| key_log.extend_from_slice(secret.line().as_bytes()));
+            succeeded.store(matches!(how, Ok(Some(Ended::Exited(0)))), Ordering::Release);
             drop(end);
             let failure = started.failure();
             (

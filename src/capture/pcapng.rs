@@ -123,7 +123,8 @@ impl<W: Write> Writer<W> {
     }
 
     /// The destination.
-    pub(super) fn into_inner(self) -> W {
+    #[cfg(test)]
+    fn into_inner(self) -> W {
         self.out
     }
 

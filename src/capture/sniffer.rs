@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,8 +26,10 @@ const HOLD: i32 = 5;
 const HOLD_TWICE: u16 = 10;
 /// Packets that are taken before looking whether the command has ended.
 const BATCH: u32 = 1_024;
-/// After the command has ended: silence that ends the recording, in milliseconds.
+/// After the command has ended: silence that ends the recording, in milliseconds. After a failure late resets and answers
+/// tell something.
 const QUIET: u16 = 250;
+const QUIET_AFTER_SUCCESS: u16 = 4 * HOLD_TWICE;
 /// The longest that packets are waited for after the command has ended, in nanoseconds: others' traffic may never be silent.
 const AFTER: u64 = 2_000_000_000;
 
@@ -102,12 +105,14 @@ impl Opened {
         &self.interface
     }
 
-    /// Writes packets until `stop` can be read, and then until it has been silent for a while.
+    /// Writes packets until `stop` can be read, and then until it has been silent for a while: a shorter one where the command
+    /// `succeeded`.
     pub(super) fn record(
         mut self,
         mut writer: Writer<BufWriter<File>>,
         openings: Sender<Ends>,
         stop: BorrowedFd<'_>,
+        succeeded: &AtomicBool,
     ) -> Tally {
         let mut spotter = Spotter { decoder: Decoder::new(), openings };
         let mut tally = Tally::default();
@@ -137,7 +142,11 @@ impl Opened {
                     deadline = last.saturating_add(AFTER);
                 }
                 // Where nothing was said, nothing comes late.
-                let quiet = if last > 0 { QUIET } else { HOLD_TWICE };
+                let quiet = match last {
+                    0 => HOLD_TWICE,
+                    _ if succeeded.load(Ordering::Acquire) => QUIET_AFTER_SUCCESS,
+                    _ => QUIET,
+                };
                 if last >= deadline || (idle && !self.has_packets_within(quiet)) {
                     break;
                 }

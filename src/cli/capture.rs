@@ -141,12 +141,12 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     let mut examined = examine(&inputs, &args.facts, Some(&record), &recorded.key_log, args.report.observations)?;
     examined.mode = "capture";
     let diagnosis = examined.diagnose(&overrides);
-    if let Err(error) = recorded.complete(&record.comments()?, &comments(&diagnosis)) {
-        say(&format!("the recording is kept without its secrets: {error}"));
-    }
-    examined.inputs = described(&Input::open_all([recorded.file()])?)?;
+    let mut completed = Ok(());
     if args.discard {
         examined.inputs.iter_mut().for_each(|input| "(discarded)".clone_into(&mut input.path));
+    } else {
+        completed = recorded.complete(&record.comments()?, &comments(&diagnosis));
+        examined.inputs = described(&Input::open_all([recorded.file()])?)?;
     }
 
     let style = output::style_of(args.report.no_color, args.report.output.as_deref(), io::stderr().is_terminal());
@@ -156,7 +156,13 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
         None => io::stderr().write_all(data.as_bytes()).context("cannot write to standard error")?,
     }
     if !args.discard {
-        say(&format!("the recording, with its TLS secrets, is in {}", recorded.file().display()));
+        let file = recorded.file().display();
+        match completed {
+            Ok(()) => say(&format!("the recording, with its TLS secrets, is in {file}")),
+            Err(error) => {
+                say(&format!("the recording, without what goprobe knows beside the packets, is in {file}: {error}"))
+            }
+        }
     }
     Ok(if args.report.fail_on.is_some() { exit.code() } else { status })
 }
