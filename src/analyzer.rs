@@ -17,7 +17,7 @@ use crate::observe::conversation::{Conversation, Heading, Sinks, settle_outcome}
 use crate::observe::dns::Lookups;
 use crate::packet::{Decoder, Icmp, Packet, Tcp, Transport, Udp};
 use crate::reference::Reference;
-use crate::scope::Scope;
+use crate::scope::{Owners, Scope};
 use crate::source::{Frame, Record};
 use crate::types::{Direction, FlowId, Moment, Timestamp};
 
@@ -57,6 +57,7 @@ pub struct Analyzer<'r> {
     others: usize,
     keys: KeyLog,
     bodies: Option<Bodies>,
+    owners: Owners,
 }
 
 impl<'r> Analyzer<'r> {
@@ -84,6 +85,7 @@ impl<'r> Analyzer<'r> {
             others: 0,
             keys: KeyLog::default(),
             bodies: None,
+            owners: Owners::default(),
         }
     }
 
@@ -98,6 +100,13 @@ impl<'r> Analyzer<'r> {
     #[must_use]
     pub fn with_bodies(mut self, bodies: Bodies) -> Self {
         self.bodies = Some(bodies);
+        self
+    }
+
+    /// With what is known of who owns which connection.
+    #[must_use]
+    pub fn with_owners(mut self, owners: Owners) -> Self {
+        self.owners = owners;
         self
     }
 
@@ -116,6 +125,7 @@ impl<'r> Analyzer<'r> {
         }
         let dns = self.lookups.finish();
         self.recording.dropped = files.dropped;
+        self.recording.stopped = files.stopped;
         self.recording.link_types = files.link_types;
         self.recording.paths = files.paths;
         self.recording.flows = self.tracker.count();
@@ -153,7 +163,7 @@ impl<'r> Analyzer<'r> {
             let hellos = case.handshakes.iter().filter_map(|handshake| handshake.hello.as_ref());
             case.go.version = hellos.filter_map(|hello| hello.go).find_map(GoVersion::parse);
         }
-        self.scope.mark(&mut case, self.reference);
+        self.scope.mark(&mut case, self.reference, &self.owners);
         case
     }
 
@@ -287,7 +297,8 @@ impl<'r> Analyzer<'r> {
         let asked = exchanges.iter().filter_map(Exchange::host).any(judged);
         let clean =
             connection.end == End::Closed && handshakes.iter().all(|handshake| handshake.outcome == Outcome::Completed);
-        if named || asked {
+        let own = self.owners.are_of(connection, handshakes);
+        if named || asked || own {
             self.others += usize::from(clean);
         } else {
             self.others += 1;
@@ -296,7 +307,7 @@ impl<'r> Analyzer<'r> {
             }
         }
         // The packets of what went well and nobody asked about, or of the many thousandth success, tell nothing more.
-        if clean && (self.others > OTHERS || !(named || asked)) {
+        if clean && (self.others > OTHERS || !(named || asked || own)) {
             connection.segments = Segments::default();
         }
         true

@@ -2,11 +2,19 @@
 
 mod analyze;
 mod args;
+#[cfg(all(feature = "capture", target_os = "linux"))]
+mod capture;
+mod examine;
 mod exit;
 mod explain;
 mod extract;
 mod output;
 mod rules;
+#[cfg_attr(
+    not(all(feature = "capture", target_os = "linux")),
+    expect(dead_code, reason = "only `capture` makes them, but every goprobe reads them")
+)]
+mod run_record;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,7 +39,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Analyze(analyze) => analyze::run(analyze),
         Command::Explain(explain) => explain::run(explain),
         Command::Rules(rules) => rules::run(rules),
-        Command::Capture(rest) => unbuilt("capture", rest),
+        #[cfg(all(feature = "capture", target_os = "linux"))]
+        Command::Capture(capture) => return capture::run(capture),
+        #[cfg(not(all(feature = "capture", target_os = "linux")))]
+        Command::Capture(_) => Err(anyhow!("this goprobe was built without `capture`; it runs on Linux only")),
         Command::Probe(rest) => unbuilt("probe", rest),
         Command::Verify(rest) => unbuilt("verify", rest),
         Command::Doctor(rest) => unbuilt("doctor", rest),

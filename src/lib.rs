@@ -6,6 +6,8 @@
 //! writes it down. ARCHITECTURE.md has the map.
 
 pub mod analyzer;
+#[cfg(all(feature = "capture", target_os = "linux"))]
+pub mod capture;
 pub mod certificate;
 pub mod cli;
 pub mod detect;

@@ -96,6 +96,8 @@ pub struct Recording {
     pub first: Option<Timestamp>,
     /// Time of the latest frame.
     pub last: Option<Timestamp>,
+    /// When the recorder stopped, where that is known.
+    pub stopped: Option<Timestamp>,
     /// Frames that the recorder says it lost.
     pub dropped: u64,
     /// Link types, by LINKTYPE name, in the order they were met.
@@ -104,6 +106,14 @@ pub struct Recording {
     pub paths: Vec<String>,
     /// TCP connections seen, whether or not they are kept in the case.
     pub flows: u32,
+}
+
+impl Recording {
+    /// Until when there would have been frames, had there been something to record.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.last.map(|last| self.stopped.map_or(last, |stopped| stopped.max(last)))
+    }
 }
 
 /// What the recording cannot show. Every list is bounded; the counts are not.

@@ -20,6 +20,7 @@ use crate::go::env::GoEnv;
 use crate::go::log::GoLog;
 use crate::observation::{Case, RecordType, Recording};
 use crate::reference::Reference;
+use crate::scope::Owners;
 use crate::source::{Frame, Record};
 use crate::types::{FrameNo, Timestamp};
 
@@ -71,6 +72,8 @@ pub(crate) struct Scene {
     pub(crate) resolver: SocketAddr,
     pub(crate) reference: Reference,
     pub(crate) go: GoRun,
+    /// What the recorder knew of whose connections they are.
+    pub(crate) owners: Owners,
     /// TTL of the client's packets where they are recorded.
     pub(crate) client_ttl: u8,
     /// Bytes of each frame that are recorded.
@@ -88,6 +91,7 @@ impl Scene {
             resolver: SocketAddr::from(([192, 168, 1, 1], 53)),
             reference: Reference::builtin().unwrap(),
             go: GoRun::default(),
+            owners: Owners::default(),
             client_ttl: CLIENT_TTL,
             snap: usize::MAX,
         }
@@ -412,7 +416,8 @@ impl Scene {
     /// Leads everything through the pipeline.
     pub(crate) fn case(&self) -> Case {
         let mut analyzer =
-            Analyzer::new(&self.reference, self.go.clone(), Options { keep_all: true, judge_all: false });
+            Analyzer::new(&self.reference, self.go.clone(), Options { keep_all: true, judge_all: false })
+                .with_owners(self.owners.clone());
         for (number, (time, bytes)) in (1..).zip(&self.frames) {
             let no = FrameNo { file: 0, number };
             let time = Timestamp::from_nanos(1_795_341_600_000_000_000 + time);

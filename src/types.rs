@@ -1,6 +1,7 @@
 //! Small values that every room shares: moments, frame numbers, flow numbers, directions.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 /// A moment in a recording: nanoseconds since 1970-01-01T00:00:00Z, as the recorder wrote it.
 ///
@@ -129,6 +130,15 @@ pub struct Moment {
 /// A TCP connection, counted from 0 in the order of first packets, as Wireshark's `tcp.stream`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FlowId(pub u32);
+
+/// The two ends of a connection, or of a question and its answer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Ends {
+    /// Who began.
+    pub client: SocketAddr,
+    /// Who was called.
+    pub server: SocketAddr,
+}
 
 /// Which way a packet of a connection goes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -25,8 +25,8 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Record the traffic of a command and analyse it (not built yet)
-    Capture(Unbuilt),
+    /// Run a command, record its traffic and its TLS secrets, and analyse them
+    Capture(Box<Capture>),
     /// Analyse recordings: pcap and pcapng, each also compressed
     Analyze(Box<Analyze>),
     /// Ask the network now (not built yet)
@@ -79,6 +79,55 @@ pub(super) struct Analyze {
     /// the exit status is 2.
     #[arg(long, value_name = "DIR")]
     pub(super) extract: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Capture {
+    /// Device to record from [default: all]
+    #[arg(short, long, value_name = "IFACE")]
+    pub(super) interface: Option<String>,
+
+    /// Keep the recording in this file
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) write: Option<PathBuf>,
+
+    /// What to record, as tcpdump takes it [default: TCP, DNS, ICMP]
+    #[arg(short, long, value_name = "FILTER")]
+    pub(super) filter: Option<String>,
+
+    /// Do not keep the recording
+    #[arg(long, conflicts_with = "write")]
+    pub(super) discard: bool,
+
+    /// Do not read TLS secrets: nothing is traced
+    #[arg(long)]
+    pub(super) no_keys: bool,
+
+    /// Record no packets, which takes privileges
+    #[arg(long)]
+    pub(super) no_packets: bool,
+
+    /// Run the command as this user [default: who called sudo]
+    #[arg(long, value_name = "USER")]
+    pub(super) user: Option<String>,
+
+    /// Ask the network about what the recording leaves open (not built yet)
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "go", overrides_with = "no_probe")]
+    pub(super) probe: Option<String>,
+
+    /// Do not ask the network
+    #[arg(long)]
+    pub(super) no_probe: bool,
+
+    #[command(flatten)]
+    pub(super) facts: Facts,
+
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
+
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub(super) command: Vec<OsString>,
 }
 
 /// What is known of the run beside its traffic.
@@ -146,9 +195,9 @@ pub(super) struct ReportOptions {
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(super) min_confidence: Option<LeastConfidence>,
 
-    /// Exit with 1 when there are findings of this severity or worse
-    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = Threshold::Medium)]
-    pub(super) fail_on: Threshold,
+    /// Exit with 1 when there are findings of this severity or worse [default: medium]
+    #[arg(long, value_enum, value_name = "SEVERITY")]
+    pub(super) fail_on: Option<Threshold>,
 
     /// Put the observations, of all traffic, into the JSON
     #[arg(long)]

@@ -37,7 +37,12 @@ pub(super) fn remark(text: &str) {
 
 /// How text is to look where it goes to.
 pub(super) fn style(no_color: bool, file: Option<&Path>) -> Style {
-    let to_terminal = file.is_none_or(|path| path.as_os_str() == "-") && io::stdout().is_terminal();
+    style_of(no_color, file, io::stdout().is_terminal())
+}
+
+/// The same where it goes to a stream that is a terminal, or is not, unless a file is given.
+pub(super) fn style_of(no_color: bool, file: Option<&Path>, terminal: bool) -> Style {
+    let to_terminal = file.is_none_or(|path| path.as_os_str() == "-") && terminal;
     style_for(to_terminal, no_color, |name| std::env::var(name).ok())
 }
 

@@ -142,7 +142,7 @@ fn silence(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate 
     let repeated = segments.iter().filter(|segment| segment.seq == first.seq).count() > REPETITIONS
         || connection.retransmissions.to_server as usize >= REPETITIONS;
     let waited = connection.last.time.since(hello.at.time) >= PATIENCE
-        || case.recording.last.is_some_and(|last| last.since(hello.at.time) >= PATIENCE);
+        || case.recording.until().is_some_and(|last| last.since(hello.at.time) >= PATIENCE);
     if !repeated && !waited {
         return Fate::Unseen;
     }

@@ -65,7 +65,8 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
 /// SYNs without an answer for long enough to mean something.
 fn is_silent(case: &Case, connection: &Connection) -> bool {
     let Opening::Unanswered { syns } = &connection.opening else { return false };
-    let waited = syns.first().zip(case.recording.last).is_some_and(|(first, last)| last.since(first.time) >= PATIENCE);
+    let waited =
+        syns.first().zip(case.recording.until()).is_some_and(|(first, last)| last.since(first.time) >= PATIENCE);
     syns.len() >= 3 || (syns.len() == 2 && waited)
 }
 
@@ -73,7 +74,7 @@ fn is_silent(case: &Case, connection: &Connection) -> bool {
 fn is_unsettled(case: &Case, connection: &Connection) -> bool {
     matches!(&connection.opening, Opening::Unanswered { .. })
         && !is_silent(case, connection)
-        && case.recording.last.is_some_and(|last| last.since(connection.last.time) < PATIENCE)
+        && case.recording.until().is_some_and(|last| last.since(connection.last.time) < PATIENCE)
 }
 
 fn silent(case: &Case, server: SocketAddr, group: &[&Connection]) -> Option<Finding> {
@@ -165,7 +166,7 @@ fn refused_over_ipv6(case: &Case, group: &[&Connection]) -> Option<Finding> {
 /// loser up. A single one is ordinary loss, and an answer that comes late shows IPv6 at work.
 fn lost_the_race(case: &Case, group: &[&Connection]) -> Option<Finding> {
     let first = group.first()?;
-    let last = case.recording.last?;
+    let last = case.recording.until()?;
     let unanswered = |connection: &&Connection| match &connection.opening {
         Opening::Unanswered { syns } => syns.first().is_some_and(|syn| last.since(syn.time) >= FALLBACK),
         _ => false,

@@ -365,7 +365,7 @@ fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
 
 /// A transfer that stops for good without a close, after the handshake.
 fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
-    let end = case.recording.last?;
+    let end = case.recording.until()?;
     let stalled: Vec<(&Connection, Stall)> = group
         .iter()
         .filter(|connection| matches!(connection.opening, Opening::Established { .. }))

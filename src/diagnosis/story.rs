@@ -199,7 +199,12 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
     let holes = not_assessed.iter().any(|item| item.veil != Veil::Encrypted);
     let unexplained;
     let (outcome, summary) = if !circumstances.go_traffic {
-        (Outcome::NoTraffic, "No traffic of the go command is in the recording, and nothing local explains why.")
+        let unseen = "No traffic of the go command is in the recording, and nothing local explains why";
+        unexplained = match circumstances.errors.last() {
+            Some(error) => format!("{unseen}; go said: {error}"),
+            None => format!("{unseen}."),
+        };
+        (Outcome::NoTraffic, unexplained.as_str())
     } else if circumstances.failed() && !answered(ranked, circumstances) {
         unexplained = match circumstances.errors.last() {
             Some(error) => format!("The go command failed, and the recording does not show why; go said: {error}"),

@@ -35,6 +35,7 @@ pub(crate) fn context() -> Context {
 
 fn recording() -> Recording {
     Recording {
+        stopped: None,
         paths: vec!["a.pcap".to_owned()],
         packets: 412,
         bytes: 81_234,

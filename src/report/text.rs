@@ -52,8 +52,15 @@ fn headline(page: &mut Page, report: &Report) {
         page.item("Who can act: ", Ink::Bold, words::who(verdict.who));
     }
     if verdict.outcome == Outcome::NoTraffic {
-        let advice = "Record on the machine that runs go, on the interface that it uses (-i any where in doubt), and start \
-                      before go does.";
+        let advice = if report.run.mode != "capture" {
+            "Record on the machine that runs go, on the interface that it uses (-i any where in doubt), and start before go \
+             does."
+        } else if report.capture.link_types.is_empty() {
+            "No packets were recorded: what the command printed is all there is."
+        } else {
+            "The command had all that it needed, or was set up to do without the network, or left the download to a \
+             daemon or a container."
+        };
         page.item("", Ink::Plain, advice);
         if report.capture.flows > 0 {
             let advice = "There is other traffic. If go uses a mirror or a proxy of your own, what go printed (--go-log) or its \

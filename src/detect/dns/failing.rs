@@ -77,7 +77,7 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
 /// The question waited long enough for its answer, or go asked again.
 fn is_settled(case: &Case, lookup: &Lookup) -> bool {
     let Some(query) = &lookup.query else { return false };
-    case.recording.last.is_some_and(|last| last.since(query.at.time) >= PATIENCE)
+    case.recording.until().is_some_and(|last| last.since(query.at.time) >= PATIENCE)
         || case.lookups.iter().any(|other| {
             (&other.name, other.record_type, other.client.ip())
                 == (&lookup.name, lookup.record_type, lookup.client.ip())
@@ -145,7 +145,7 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
 
 /// The connection was refused or cut off, or waited in vain for long enough.
 fn has_failed(case: &Case, connection: &Connection) -> bool {
-    let waited = case.recording.last.is_some_and(|last| last.since(connection.first.time) >= PATIENCE);
+    let waited = case.recording.until().is_some_and(|last| last.since(connection.first.time) >= PATIENCE);
     match &connection.opening {
         Opening::Refused { .. } => true,
         Opening::Unanswered { syns } => syns.len() > 1 || waited || !connection.icmp.is_empty(),

@@ -151,7 +151,7 @@ fn failures(case: &Case) -> Vec<Failure> {
         let waited = lookup
             .query
             .as_ref()
-            .is_some_and(|query| case.recording.last.is_some_and(|last| last.since(query.at.time) >= DNS_PATIENCE));
+            .is_some_and(|query| case.recording.until().is_some_and(|last| last.since(query.at.time) >= DNS_PATIENCE));
         let failed = !lookup.answers.is_empty() || waited || case.go.has_dns_timeout(&lookup.name);
         if resolved || !failed || lookup.name.parse::<IpAddr>().is_ok() {
             continue;

@@ -199,7 +199,7 @@ fn over_http_or_socks(case: &Case, connection: &Connection, exchange: &Exchange)
     }
     let (at, said) = hung_up(case, connection).or_else(|| {
         let asked = exchange.request.filter(|_| socks && exchange.url.is_empty())?;
-        let silent = case.recording.last.is_some_and(|last| last.since(asked.time) >= PATIENCE);
+        let silent = case.recording.until().is_some_and(|last| last.since(asked.time) >= PATIENCE);
         silent.then(|| (asked, "it says nothing to the greeting".to_owned()))
     })?;
     match socks {

@@ -8,7 +8,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/cgi"
 	"os"
+	"os/exec"
 	"strings"
 )
 
@@ -22,6 +24,7 @@ import (
 //	sumdb        the checksum database, over TLS or not
 //	other-sumdb  a checksum database that signs with a key nobody knows
 //	sumdb-page   a page where the checksum database should be
+//	git          the repositories in the folder LAB_GIT
 //
 // what saboteur says about HTTP/2, and for everything else an HTTP server, over TLS or not, see httpManners.
 func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(net.Listener) error, error) {
@@ -47,6 +50,15 @@ func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(n
 		handler = other
 	case "sumdb-page":
 		handler = page(http.StatusOK, "Welcome to the artifact repository.")
+	case "git":
+		out, err := exec.Command("git", "--exec-path").Output()
+		if err != nil {
+			return nil, err
+		}
+		handler = &cgi.Handler{
+			Path: strings.TrimSpace(string(out)) + "/git-http-backend",
+			Env:  []string{"GIT_HTTP_EXPORT_ALL=1", "GIT_PROJECT_ROOT=" + os.Getenv("LAB_GIT")},
+		}
 	default:
 		if sabotages[s.Manners] {
 			handler = http.HandlerFunc(serveModules)

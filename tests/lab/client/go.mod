@@ -1,0 +1,3 @@
+module lab.example/client
+
+go 1.17
