@@ -157,12 +157,12 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     }
     if !args.discard {
         let file = recorded.file().display();
-        match completed {
-            Ok(()) => say(&format!("the recording, with its TLS secrets, is in {file}")),
+        say(&match completed {
+            Ok(()) => format!("the recording, with its TLS secrets, is in {file}"),
             Err(error) => {
-                say(&format!("the recording, without what goprobe knows beside the packets, is in {file}: {error}"))
+                format!("the recording, without what goprobe knows beside the packets, is in {file}: {error}")
             }
-        }
+        });
     }
     Ok(if args.report.fail_on.is_some() { exit.code() } else { status })
 }
