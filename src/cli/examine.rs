@@ -117,6 +117,7 @@ fn keys(inputs: &[source::Input], files: &[PathBuf]) -> anyhow::Result<KeyLog> {
 }
 
 /// Whether what is given of a case can be read, before it comes to it.
+#[cfg(all(feature = "capture", target_os = "linux"))]
 pub(super) fn facts(facts: &Facts) -> anyhow::Result<()> {
     reference(facts)?;
     go_run(facts)?;
