@@ -21,6 +21,7 @@ const CHOICE: &[&str] = &[
     "clean/ipv6",
     "cert/missing-intermediate-tls13",
     "dns/tcp-blocked",
+    "proxy/wrong-scheme-silent",
     "tls/sni-reset-early",
     "tls/residual-block",
     "live/",

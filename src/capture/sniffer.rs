@@ -124,7 +124,13 @@ impl Opened {
             let mut idle = false;
             for _ in 0..BATCH {
                 match self.next(&mut writer, &mut tally, &mut spotter) {
-                    Ok(Some(time)) => last = time,
+                    Ok(Some(time)) => {
+                        // The first packet after the command's end, and no earlier one, says when that was.
+                        if ended && deadline == u64::MAX {
+                            deadline = time.saturating_add(AFTER);
+                        }
+                        last = time;
+                    }
                     Ok(None) => {
                         idle = true;
                         break;
@@ -138,9 +144,6 @@ impl Opened {
                 }
             }
             if ended {
-                if deadline == u64::MAX && last > 0 {
-                    deadline = last.saturating_add(AFTER);
-                }
                 // Where nothing was said, nothing comes late.
                 let quiet = match last {
                     0 => HOLD_TWICE,

@@ -157,12 +157,12 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     }
     if !args.discard {
         let file = recorded.file().display();
-        match completed {
-            Ok(()) => say(&format!("the recording, with its TLS secrets, is in {file}")),
+        say(&match completed {
+            Ok(()) => format!("the recording, with its TLS secrets, is in {file}"),
             Err(error) => {
-                say(&format!("the recording, without what goprobe knows beside the packets, is in {file}: {error}"));
+                format!("the recording, without what goprobe knows beside the packets, is in {file}: {error}")
             }
-        }
+        });
     }
     Ok(if args.report.fail_on.is_some() { exit.code() } else { status })
 }
@@ -291,23 +291,53 @@ fn as_lines(environment: &[(OsString, OsString)]) -> String {
     pairs.filter(|(_, value)| !value.contains('\n')).map(|(key, value)| format!("{key}={value}\n")).collect()
 }
 
+/// Settings of go's that the environment alone does not tell: `go env -w` writes them into a file, and the rest have defaults. To
+/// ask for all would start the C compiler.
+const GO_SETTINGS: &[&str] = &[
+    "GOVERSION",
+    "GOPROXY",
+    "GOSUMDB",
+    "GOPRIVATE",
+    "GONOPROXY",
+    "GONOSUMDB",
+    "GOINSECURE",
+    "GOVCS",
+    "GOAUTH",
+    "GOFLAGS",
+    "GODEBUG",
+    "GOENV",
+    "GOROOT",
+    "GOPATH",
+    "GOMODCACHE",
+    "GOCACHE",
+    "GOMOD",
+    "GOWORK",
+    "GOOS",
+    "GOARCH",
+    "GOTELEMETRY",
+    "GO111MODULE",
+];
+
 /// What `go env` says, of the command if it is go, else of the go in the PATH. It must not fetch another toolchain for it.
 fn go_env(command: &[OsString], environment: &[(OsString, OsString)]) -> Option<String> {
     let go = command.first().filter(|program| Path::new(program).file_name() == Some("go".as_ref()));
     let go = go.map_or(OsStr::new("go"), OsString::as_os_str);
     let output = Command::new(go)
         .arg("env")
+        .args(GO_SETTINGS)
         .env_clear()
         .envs(environment.iter().map(|(key, value)| (key, value)))
+        // What is set for the question is not what the command ran with.
         .env("GOTOOLCHAIN", "local")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output()
         .ok()
         .filter(|output| output.status.success())?;
-    // What was set for the question is not what the command ran with; its own environment comes after.
-    let lines = String::from_utf8(output.stdout).ok()?;
-    Some(lines.lines().filter(|line| !line.starts_with("GOTOOLCHAIN=")).map(|line| format!("{line}\n")).collect())
+    let values = String::from_utf8(output.stdout).ok()?;
+    let values: Vec<&str> = values.lines().collect();
+    let pairs = (values.len() == GO_SETTINGS.len()).then(|| GO_SETTINGS.iter().zip(values))?;
+    Some(pairs.map(|(name, value)| format!("{name}={value}\n")).collect())
 }
 
 /// goprobe's words at the packets that prove something.
