@@ -276,7 +276,11 @@ fn volley(connection: &Connection, segment: &Segment) -> u32 {
             .towards(segment.direction.reversed())
             .any(|other| other.flags.ack() && other.ack == reset.seq && other.at < reset.at)
     };
-    if !steps && near.iter().all(|reset| answers(reset)) {
+    // A stack that aborts says so with a reset of its own, and answers with bare ones what is still on its way to it.
+    let aborts = near.split_first().is_some_and(|(first, rest)| {
+        first.flags.ack() && rest.iter().all(|reset| !reset.flags.ack() && answers(reset))
+    });
+    if !steps && (aborts || near.iter().all(|reset| answers(reset))) {
         return 1;
     }
     // Flags and windows differ between a stack's own resets, too (`tcp_send_active_reset` against `tcp_v4_send_reset`).

@@ -113,6 +113,22 @@ fn the_servers_own_reset_in_the_middle_is_a_fact_and_no_finding() {
 }
 
 #[test]
+fn a_server_that_aborts_answers_what_is_still_on_its_way_with_more_resets() {
+    for (later, honest) in [(RST, true), (RST | ACK, false)] {
+        let mut scene = scene();
+        let mut tcp = working(&mut scene);
+        let acknowledged = tcp.server_seq;
+        scene.client_sends(&mut tcp, PSH, &record(23, &[1; 80]));
+        scene.after_ms(RTT_MS);
+        // It had sent more, which the client had not acknowledged yet when it sent its own.
+        scene.tcp(&tcp, false, SERVER_TTL, RST | ACK, acknowledged + 339, tcp.client_seq, &[], false);
+        let seq = if honest { acknowledged } else { acknowledged + 1_799 };
+        scene.after_ms(25).tcp(&tcp, false, SERVER_TTL, later, seq, 0, &[], false);
+        assert_eq!(scene.accused().contains(&Code::TcpResetInjected), !honest);
+    }
+}
+
+#[test]
 fn a_nats_time_out_and_a_reset_after_the_close_are_nothing() {
     let mut scene = scene();
     let tcp = working(&mut scene);
