@@ -134,9 +134,13 @@ class Lab:
             self.unbound()
         elif self.case.get("resolver") != "none":
             self.dnsmasq()
-        if proxy and proxy.get("software") != "lab":
+        if proxy is not None and proxy.get("software") != "lab":
             software = self.squid if proxy.get("software") == "squid" else self.tinyproxy
             software(proxy)
+            # They say that they are ready before they listen.
+            listens = ["ss", "-Htln", "src", f"{world.PROXY_ADDRESS}:{world.PROXY_PORT}"]
+            if not until(lambda: self.run("net", *listens), 10):
+                raise RuntimeError(f"{software.__name__} does not listen")
 
     def dnsmasq(self):
         command = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",

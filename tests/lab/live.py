@@ -167,6 +167,11 @@ def opened(kept, report):
             if h["outcome"] == "completed" and h["server_version"] == "TLS 1.3"]
     closed = [h for h in done if not h["decrypted"]]
     wrong = [f"{len(closed)} TLS 1.3 sessions were not opened"] if closed else []
+    # On the proxy's port tshark expects HTTP: neither TLS to the proxy itself nor SOCKS.
+    observations = report["observations"]
+    beyond = {h["flow"] for h in observations["handshakes"] if h["server_name"] == "proxy.corp.example"}
+    beyond |= {e["flow"] for e in observations["exchanges"] if e["protocol"] == "socks"}
+    done = [h for h in done if h["flow"] not in beyond]
     if done and shutil.which("tshark"):
         # Encrypted extensions come first of all that only the keys show.
         streams = subprocess.run(["tshark", "-r", kept / "capture.pcapng", "-o", "tcp.reassemble_out_of_order:TRUE",
