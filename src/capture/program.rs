@@ -1,6 +1,7 @@
 //! What a program file is: whether Go's compiler made it, of which version, and where its TLS secrets come by.
 
 use std::fs::File;
+use std::iter;
 
 use object::read::ReadCacheOps;
 use object::read::elf::ElfFile64;
@@ -168,12 +169,17 @@ fn bytes_at<'f>(elf: &Elf<'f>, address: u64, length: usize) -> Option<&'f [u8]> 
 }
 
 fn secrets_at(elf: &Elf<'_>, version: Option<&str>) -> Secrets {
-    let candidates: Vec<u64> = [from_symbols(elf), from_table(elf)].into_iter().flatten().collect();
-    let machine = elf.architecture();
-    let found = candidates.iter().find_map(|entry| {
-        let entry = *entry;
+    // Every Go program has the table, and it is read at once. Symbols are read one by one, and only where it does not help.
+    let by_table = from_table(elf);
+    if by_table == Some(None) {
+        return Secrets::None;
+    }
+    let by_symbols = iter::once_with(|| from_symbols(elf)).flatten();
+    let mut met = false;
+    let mut entries = by_table.flatten().into_iter().chain(by_symbols).inspect(|_| met = true);
+    let found = entries.find_map(|entry| {
         let code = bytes_at(elf, entry, PROLOGUE)?;
-        let (instruction, registers_since) = match machine {
+        let (instruction, registers_since) = match elf.architecture() {
             Architecture::X86_64 => (breakpoint::amd64(code)?, 17),
             Architecture::Aarch64 => (breakpoint::arm64(code)?, 18),
             _ => return None,
@@ -182,10 +188,11 @@ fn secrets_at(elf: &Elf<'_>, version: Option<&str>) -> Secrets {
         let address = entry.checked_add(instruction.offset)?;
         Some(SecretsAt { address, instruction, entry_point: elf.entry(), convention })
     });
+    drop(entries);
     match found {
         Some(at) => Secrets::At(at),
-        None if candidates.is_empty() => Secrets::None,
-        None => Secrets::Unknown,
+        None if met => Secrets::Unknown,
+        None => Secrets::None,
     }
 }
 
@@ -200,7 +207,8 @@ fn from_symbols(elf: &Elf<'_>) -> Option<u64> {
     elf.symbols().find(|symbol| symbol.name_bytes() == Ok(WRITE_KEY_LOG.as_bytes())).map(|symbol| symbol.address())
 }
 
-fn from_table(elf: &Elf<'_>) -> Option<u64> {
+/// The entry by Go's own table: `None` where there is no table, and inside of it `None` where it lacks the function.
+fn from_table(elf: &Elf<'_>) -> Option<Option<u64>> {
     let named = [".gopclntab", ".data.rel.ro.gopclntab"].into_iter().find_map(|name| elf.section_by_name(name));
     let (bytes, address) = match named {
         Some(section) => (section.data().ok()?, section.address()),
@@ -212,9 +220,10 @@ fn from_table(elf: &Elf<'_>) -> Option<u64> {
         })?,
     };
     let table = Table::at_start_of(bytes)?;
-    match table.function(WRITE_KEY_LOG)? {
-        Entry::Address(entry) => Some(entry),
-        Entry::AfterText(offset) => text(elf, &table, address)?.checked_add(offset),
+    match table.function(WRITE_KEY_LOG) {
+        None => Some(None),
+        Some(Entry::Address(entry)) => Some(Some(entry)),
+        Some(Entry::AfterText(offset)) => text(elf, &table, address)?.checked_add(offset).map(Some),
     }
 }
 

@@ -252,9 +252,12 @@ fn path(process: Tid) -> Option<PathBuf> {
 /// Whether a program is another user's by its mode (execve(2), set-user-ID), and its process is not: Linux does that where
 /// the tracer could not do as much to that user's processes.
 fn is_weakened(process: Tid, about: &Metadata) -> bool {
+    if about.mode() & libc::S_ISUID == 0 {
+        return false;
+    }
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_ascii_whitespace().nth(1));
-    about.mode() & libc::S_ISUID != 0 && effective.and_then(|uid| uid.parse().ok()) != Some(about.uid())
+    effective.and_then(|uid| uid.parse().ok()) != Some(about.uid())
 }
 
 /// The process that a thread belongs to.
