@@ -9,11 +9,11 @@ use crate::finding::Confidence;
 use crate::report::Severity;
 
 const AFTER_HELP: &str = "\
-Start with:  tcpdump -i any -s 0 -w go.pcap   (as root, on the machine that runs go, before go starts)
-             go mod download 2>go.log; go env >go.env; env >>go.env
-             goprobe analyze go.pcap --go-log go.log --go-env go.env
+Start with:  goprobe capture -- go mod download    (on Linux, where go fails)
+        or:  goprobe analyze go.pcap --go-log go.log --go-env go.env
 
-Exit status: 0 nothing found, 1 findings, 2 goprobe could not do it, 3 nothing found but undecided";
+Exit status: 0 nothing found, 1 findings, 2 goprobe could not do it, 3 nothing found but undecided;
+             of capture that of its command";
 
 /// Names the cause of failed Go downloads from a recording of the network.
 #[derive(Debug, Parser)]
