@@ -275,7 +275,8 @@ fn job_control_stops_and_continues_the_command() {
     let pid = place.path("pid");
     let script = format!("echo $$ >{}; {script}", pid.display());
     let options = ["-q", "--discard", "-o", report.to_str().unwrap()];
-    let mut child = place.capture(&options, &["sh", "-c", &script]).spawn().unwrap();
+    // In a group that nobody outside looks after the system would not stop it (POSIX, orphaned process groups).
+    let mut child = place.capture(&options, &["sh", "-c", &script]).process_group(0).spawn().unwrap();
     let lines = || fs::read(&count).map_or(0, |bytes| bytes.len());
     until("the first lines", || lines() > 2);
     let command = Pid::from_raw(fs::read_to_string(pid).unwrap().trim().parse().unwrap());
