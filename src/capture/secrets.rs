@@ -95,7 +95,7 @@ impl Tracer {
                 }
                 _ if self.leaving => self.leave(tid, report),
                 Report::Signal(libc::SIGTRAP) => {
-                    let signal = if self.harvest(tid, &mut found)? { 0 } else { libc::SIGTRAP };
+                    let signal = if self.harvest(tid, &mut found) { 0 } else { libc::SIGTRAP };
                     ptrace::go_on(tid, signal);
                 }
                 Report::Signal(signal) => ptrace::go_on(tid, signal),
@@ -225,11 +225,11 @@ impl Tracer {
     }
 
     /// Reads the secret if the thread stands at its process's breakpoint, and brings it past it.
-    fn harvest(&mut self, tid: Tid, found: &mut impl FnMut(&Secret)) -> io::Result<bool> {
-        let Some(breakpoint) = self.breakpoint_of(tid) else { return Ok(false) };
-        let Ok(mut registers) = ptrace::registers(tid) else { return Ok(false) };
+    fn harvest(&mut self, tid: Tid, found: &mut impl FnMut(&Secret)) -> bool {
+        let Some(breakpoint) = self.breakpoint_of(tid) else { return false };
+        let Ok(mut registers) = ptrace::registers(tid) else { return false };
         if hit(&registers) != breakpoint.address {
-            return Ok(false);
+            return false;
         }
         // Stack growth and preemption bring the same call here more than once.
         if let Some(secret) = read_secret(tid, &registers, breakpoint.at.convention)
@@ -239,9 +239,9 @@ impl Tracer {
         }
         let instruction = breakpoint.at.instruction;
         set_pc(&mut registers, breakpoint.address.wrapping_add(instruction.length));
-        apply(tid, &mut registers, instruction.effect)?;
-        ptrace::set_registers(tid, &registers)?;
-        Ok(true)
+        // Where this fails, the process has been killed meanwhile, and its end is still to be heard.
+        let _ = apply(tid, &mut registers, instruction.effect).and_then(|()| ptrace::set_registers(tid, &registers));
+        true
     }
 }
 
