@@ -112,17 +112,19 @@ impl<'a, 'c> Controls<'a, 'c> {
         // What happens to the hello to a proxy says nothing of those inside its tunnels, nor the reverse.
         let place = |attempt: &Attempt<'_>| (attempt.handshake.layer, attempt.in_tunnel());
         let here = group.first().map(|attempt| place(attempt));
-        let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && attempt.passed();
+        // What a hello that the recording does not hold asked for, and how large it was, is not known.
+        let passed = |attempt: &Attempt<'_>| attempt.passed() && attempt.handshake.hello.is_some();
+        let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && passed(attempt);
         Self {
             other_name: all.iter().find(|attempt| {
-                attempt.passed()
+                passed(attempt)
                     && attempt.host.as_deref() != host
                     && Some(attempt.connection.server) == server
                     && Some(place(attempt)) == here
             }),
             smaller: all.iter().filter(same_host).find(|attempt| attempt.bytes() + SMALLER < size),
             large: all.iter().find(|attempt| {
-                attempt.passed()
+                passed(attempt)
                     && attempt.host.as_deref() != host
                     && attempt.bytes() + SMALLER >= size
                     && !attempt.in_tunnel()

@@ -21,6 +21,10 @@ pub(super) fn of(cause: &Finding, hosts: &[&str], spared: bool) -> String {
 
 fn place(cause: &Finding, hosts: &[&str]) -> String {
     match hosts {
+        [one] if cause.details.contains_key("doubtful_address") => {
+            let address = detail(cause, "doubtful_address").unwrap_or_default();
+            format!("{one} at {address}, which is no address of it,")
+        }
         [] => {
             let subject = &cause.subject;
             let address = subject.address.map(|address| address.to_string());

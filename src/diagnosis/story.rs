@@ -186,7 +186,11 @@ fn open_questions(mut items: Vec<NotAssessed>, ranked: &[Ranked]) -> Vec<NotAsse
 
 fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circumstances) -> Verdict {
     if let Some(cause) = ranked.iter().find(|ranked| ranked.root_cause) {
-        let (outcome, who) = cause.finding.fault.verdict();
+        // A single hint names a suspect, not somebody who must act.
+        let (outcome, who) = match cause.finding.confidence() {
+            Confidence::Weak => Fault::Unknown.verdict(),
+            _ => cause.finding.fault.verdict(),
+        };
         return Verdict {
             outcome,
             cause: Some(cause.finding.code),
