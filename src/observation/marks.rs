@@ -56,7 +56,7 @@ pub struct Marks {
     pub sender_went_on: Option<Moment>,
     /// Header fields no usual stack writes, each in a few words.
     pub odd_header: Vec<&'static str>,
-    /// Nothing could be compared: no other packet of the sender, no round-trip time.
+    /// It could not be compared in full: no other packet of the sender is known, or no round-trip time.
     pub blind: bool,
 }
 
@@ -118,7 +118,7 @@ impl Case {
             volley: volley(connection, segment),
             sender_went_on: went_on(connection, segment),
             odd_header: odd_header(connection, segment),
-            blind: usual.is_none() && rtt.is_none(),
+            blind: usual.is_none() || rtt.is_none(),
         }
     }
 

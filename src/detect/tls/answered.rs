@@ -5,7 +5,7 @@ use super::{
     is_new_style, is_proxy, mirror_remedy, segment_at, shape_remedy, strongest,
 };
 use crate::detect::subject::called;
-use crate::finding::{Fault, Severity};
+use crate::finding::{Detail, Fault, Severity};
 use crate::observation::{Segment, alert_name};
 use crate::reference::Reference;
 
@@ -110,6 +110,9 @@ fn reset(
         finding = finding.not_excluding("the server's certificate, not the name, sets it off");
     }
     finding = finding.with_number("connections", i64::try_from(resets.len()).unwrap_or(i64::MAX));
+    if in_tunnel {
+        finding.details.insert("tunnel", Detail::Flag(true));
+    }
     Some(shape(case, finish(finding, &marks), controls, group))
 }
 
@@ -207,12 +210,16 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
         } else {
             let summary =
                 "HOST closes the connection at the ClientHello; nothing about the close points at anybody else.";
-            (Fault::Server, summary)
+            (if marks.blind { Fault::Unknown } else { Fault::Server }, summary)
         };
-        (Code::TlsServerReset, fault, Confidence::Moderate, "close", summary.replace("HOST", &host))
+        let sure = if marks.blind { Confidence::Weak } else { Confidence::Moderate };
+        (Code::TlsServerReset, fault, sure, "close", summary.replace("HOST", &host))
     };
     let mut finding =
         Finding::new(code, fault, sure, subject, Evidence::segment(role, fin.at, flow, marks.words()), summary);
+    if closes.iter().any(|(attempt, ..)| attempt.in_tunnel()) {
+        finding.details.insert("tunnel", Detail::Flag(true));
+    }
     for (attempt, fin, marks) in closes.into_iter().take(CITED) {
         attempt.cite_hello(&mut finding);
         finding.cite(Evidence::segment(role, fin.at, attempt.connection.flow, marks.words()));
@@ -244,9 +251,13 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, refer
         (Code::TlsAlertInjected, Fault::Interference, sure, "forged_alert", summary)
     } else {
         let seen_ttl = alerts.first().is_some_and(|(.., segment)| segment.is_some()) && !marks.blind;
-        let sure = if seen_ttl { Confidence::Strong } else { Confidence::Moderate };
+        let (fault, sure) = match (seen_ttl, marks.blind) {
+            (true, _) => (Fault::Server, Confidence::Strong),
+            (false, false) => (Fault::Server, Confidence::Moderate),
+            (false, true) => (Fault::Unknown, Confidence::Weak),
+        };
         let summary = format!("{host} itself refuses the handshake with {what}.");
-        (Code::TlsServerAlert, Fault::Server, sure, "alert", summary)
+        (Code::TlsServerAlert, fault, sure, "alert", summary)
     };
     let Some((attempt, first, ..)) = alerts.first() else {
         return not_tls(case, group, reference);
@@ -269,9 +280,16 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, refer
         }
     }
     if code == Code::TlsServerAlert {
-        finding = finding
-            .excluding("an alert forged on the path", "it comes after a full round trip with the server's own IP TTL")
-            .not_excluding("a device in front of the server that speaks with its TTL");
+        finding = if marks.blind {
+            finding.not_excluding("an alert forged on the path: the server's own IP TTL or round trip is not known")
+        } else {
+            finding
+                .excluding(
+                    "an alert forged on the path",
+                    "it comes after a full round trip with the server's own IP TTL",
+                )
+                .not_excluding("a device in front of the server that speaks with its TTL")
+        };
         if description == UNRECOGNIZED_NAME {
             finding = finding.with_remedy(
                 format!("The server does not serve {host}: check the name in GOPROXY or the module path, or ask the server's operator for a certificate for it."),
