@@ -120,7 +120,10 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         let host = host_of(case, handshake, connection);
         let entry = shown.entry((host.clone(), connection.server, ids.clone())).or_insert_with(|| {
             let chain: Vec<&Certificate> = ids.iter().filter_map(|id| case.certificate(*id)).collect();
-            let judgement = judge(&chain, host.as_deref(), at.time, reference.roots(), &everywhere);
+            // An address has many names: which one an unseen hello asked for is not known.
+            let asked =
+                host.as_deref().filter(|_| handshake.server_name.veil().is_none() || handshake.tunnel.is_some());
+            let judgement = judge(&chain, asked, at.time, reference.roots(), &everywhere);
             let subject = handshake_subject(case, handshake, connection);
             let of_proxy = is_with_proxy(case, handshake, connection);
             Shown { host, chain, at, judgement, handshakes: Vec::new(), subject, of_proxy }

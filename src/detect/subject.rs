@@ -26,6 +26,8 @@ pub(super) fn judged_connections(case: &Case) -> impl Iterator<Item = &Connectio
 pub(super) fn host_of(case: &Case, handshake: &Handshake, connection: &Connection) -> Option<String> {
     handshake.server_name.seen().cloned().or_else(|| match handshake.tunnel {
         Some(index) => case.exchanges.get(index)?.host().map(str::to_ascii_lowercase),
+        // Whether an unseen hello was for the proxy, or for a host behind it, is not known.
+        None if handshake.server_name.veil().is_some() && is_proxy(case, connection) => None,
         None => best_name(connection),
     })
 }
