@@ -81,8 +81,20 @@ fn page(code: Code) -> String {
     page
 }
 
-/// A table of the codes, and the explanation of each.
+/// The explanation of each code; before all codes a table of them.
 fn markdown(codes: &[Code]) -> String {
+    let mut text = if codes.len() == Code::ALL.len() { contents(codes) } else { String::new() };
+    for code in codes {
+        text += &format!("\n## {}\n\n{} ({})\n", code.id(), capitalized(code.title()), word(code.severity()));
+        for (heading, body) in explain(*code).sections() {
+            text += &format!("\n### {heading}\n\n{body}\n");
+        }
+    }
+    text.trim_start().to_owned()
+}
+
+/// What the page of all codes begins with.
+fn contents(codes: &[Code]) -> String {
     let mut text = "# Finding codes\n\nWritten by `goprobe explain --all --format markdown`; the texts are in src/finding/explain.\n\n\
         Severity is the usual one; a finding can have another.\n\n| code | severity | what it says |\n|---|---|---|\n"
         .to_owned();
@@ -90,12 +102,6 @@ fn markdown(codes: &[Code]) -> String {
         // GitHub's anchor of a heading: no dots.
         let anchor = code.id().replace('.', "");
         text += &format!("| [`{}`](#{anchor}) | {} | {} |\n", code.id(), word(code.severity()), code.title());
-    }
-    for code in codes {
-        text += &format!("\n## {}\n\n{} ({})\n", code.id(), capitalized(code.title()), word(code.severity()));
-        for (heading, body) in explain(*code).sections() {
-            text += &format!("\n### {heading}\n\n{body}\n");
-        }
     }
     text
 }
