@@ -70,6 +70,17 @@ fn explain_lists_every_code_as_json() {
 }
 
 #[test]
+fn the_page_of_all_codes_is_current() {
+    let output = goprobe(&["explain", "--all", "--format", "markdown"]);
+    let page = text(&output.stdout);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/codes.md"), &page).expect("docs/codes.md");
+        return;
+    }
+    assert!(include_str!("../docs/codes.md") == page, "BLESS=1 cargo test --test cli writes it");
+}
+
+#[test]
 fn explain_fits_a_page() {
     let output = goprobe(&["explain", "tls.sni_reset"]);
     let page = text(&output.stdout);

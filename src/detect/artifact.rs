@@ -89,6 +89,7 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         summary,
     )
     .with_evidence(transfers(case, name.as_str(), *go_mod))
+    .with_evidence(records(case, against, name.as_str()))
     .with_evidence(carriers(case, from_repository))
     .with_text("against", recorded)
     .with_text("file", what)
@@ -216,6 +217,16 @@ fn transfers(case: &Case, module: &str, go_mod: bool) -> Vec<Evidence> {
     };
     answers(case, |request, exchange| {
         wanted(request.kind) && request.module_version().as_deref() == Some(module) && exchange.status == Some(200)
+    })
+}
+
+/// The database's records of the module, where they could be read: what came is held against them.
+fn records(case: &Case, against: &Against, module: &str) -> Vec<Evidence> {
+    let Against::Sumdb(database) = against else { return Vec::new() };
+    answers(case, |request, exchange| {
+        request.kind == RequestKind::SumdbLookup
+            && is_of_sumdb(request, exchange, database)
+            && request.module_version().is_none_or(|asked| asked == module)
     })
 }
 

@@ -109,6 +109,10 @@ fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[
         if let Some(alert) = rejection.alert {
             finding.cite(Evidence::segment("client_alert", alert, rejection.flow, ""));
         }
+        // Its alert is known by its length alone; that it hangs up at once says the same.
+        if let Some(close) = case.connection(rejection.flow).and_then(|connection| connection.fin.to_server) {
+            finding.cite(Evidence::segment("client_close", close, rejection.flow, ""));
+        }
     }
     if let Some(error) = said {
         finding.cite(Evidence::log(error.line, error.text.clone()));

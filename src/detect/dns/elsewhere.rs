@@ -7,8 +7,11 @@ use super::view::{Identity, Names, identity, network};
 use crate::detect::attempt::segment_at;
 use crate::detect::subject::{address_is_honest, is_proxy};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
-use crate::observation::{Case, Connection, Relevance};
+use crate::observation::{Case, Connection, Opening, Relevance};
 use crate::reference::Reference;
+
+/// Connections cited, and SYNs of each.
+const CITED: usize = 16;
 
 pub(super) fn assess(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Finding> {
     let mut found = hosts_file(case, reference, names);
@@ -115,6 +118,16 @@ fn hosts_file(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Find
         } else {
             finding.not_excluding("a DNS answer before the recording began, or one from a local or encrypted resolver")
         };
+        for (_, connection) in
+            direct(case).filter(|(name, one)| *name == host && one.server.ip() == address).take(CITED)
+        {
+            finding.cite(Evidence::segment("connection", connection.first, connection.flow, ""));
+            if let Opening::Unanswered { syns } = &connection.opening {
+                for syn in syns.iter().take(CITED) {
+                    finding.cite(Evidence::segment("unanswered_syn", *syn, connection.flow, ""));
+                }
+            }
+        }
         found.push(finding);
     }
     found

@@ -121,7 +121,7 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
         name.name,
         lookup.resolver.ip()
     );
-    let mut finding = Finding::new(
+    let finding = Finding::new(
         Code::DnsTcpBlocked,
         Fault::Network,
         Confidence::Strong,
@@ -132,6 +132,7 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
     .with_class(lookup.resolver.ip().to_string())
     .with_remedy("Let TCP port 53 to the resolver pass: DNS needs it as well as UDP.", None)
     .with_reference("RFC 7766 §5");
+    let mut finding = finding.with_evidence(name.questions());
     for connection in over_tcp {
         for segment in connection.segments.iter().take(12) {
             finding.cite(Evidence::segment("tcp_attempt", segment.at, connection.flow, ""));

@@ -40,7 +40,10 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
         }
         // The same liar takes the other address family away.
         if finding.code != Code::DnsUnexpectedRange {
-            for (_, answer) in name.answers().filter(|(_, answer)| answer.addresses().next().is_none()) {
+            for (lookup, answer) in name.answers().filter(|(_, answer)| answer.addresses().next().is_none()) {
+                if let Some(query) = &lookup.query {
+                    finding.cite(Evidence::frame("question", query.at, ""));
+                }
                 finding.cite(Evidence::frame("empty_answer", answer.at, "no address"));
             }
         }

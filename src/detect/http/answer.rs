@@ -1,6 +1,7 @@
 //! What the service itself answers: refusals, failures, streams and bodies that it does not finish.
 
 use super::super::attempt::segment_at;
+use super::super::tcp::never_acknowledged;
 use super::super::trust::Speaker;
 use super::{Asked, Trouble};
 use crate::finding::{Code, Confidence, Evidence, Fault};
@@ -24,6 +25,9 @@ pub(super) const NO_TOOLCHAIN: (&str, Option<&str>) = (
     "Check the version in the go and toolchain lines of go.mod and in GOTOOLCHAIN: since Go 1.21 the first release of a series is 1.N.0, not 1.N. GOTOOLCHAIN=local makes do with the Go that is installed.",
     Some("go env GOTOOLCHAIN"),
 );
+
+/// Packets of the client that nobody acknowledged, cited at most.
+const KEPT: usize = 16;
 
 /// HTTP/2 told apart by what the reader of the protocol says (RFC 9113 §5.4).
 pub(super) fn stream(one: &Asked<'_>) -> Option<Trouble> {
@@ -155,7 +159,10 @@ pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
     };
     let new =
         |fault, confidence, what: String| Trouble::new(Code::HttpTruncatedBody, fault, confidence, "cut_answer", what);
-    let mut trouble = match ended.and_then(|fin| forged(case, connection, fin)) {
+    let by_another = ended.and_then(|fin| forged(case, connection, fin));
+    // Who forges the end keeps the client's packets from then on.
+    let kept = if by_another.is_some() { never_acknowledged(connection) } else { Vec::new() };
+    let mut trouble = match by_another {
         Some(marks) => new(
             Fault::Interference,
             Confidence::Moderate,
@@ -170,5 +177,7 @@ pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
     for end in [ended, reset].into_iter().flatten() {
         trouble.more.push(Evidence::segment("end", end, exchange.flow, ""));
     }
+    let kept = kept.iter().take(KEPT).map(|segment| Evidence::segment("unanswered", segment.at, exchange.flow, ""));
+    trouble.more.extend(kept);
     Some(trouble)
 }
