@@ -6,15 +6,17 @@ use super::{Shown, gave_up_otherwise, may_be_over_certificate};
 use crate::certificate::{Certificate, NameCheck, Order, Path, Refusal, Time, Unverifiable};
 use crate::detect::subject::{address_is_honest, called};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity};
-use crate::observation::{Case, Outcome};
+use crate::go::GoErrorKind;
+use crate::observation::{Case, Outcome, Sighting};
 use crate::reference::Reference;
 
 pub(super) fn assess(case: &Case, reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> Vec<Finding> {
     let finding = interception(reference, shown, all)
-        .or_else(|| time(shown, all))
+        .or_else(|| time(case, shown, all))
         .or_else(|| name(shown))
         .or_else(|| path(reference, shown))
         .or_else(|| refused(shown))
+        .or_else(|| refused_otherwise(shown))
         .or_else(|| no_trust_store(case, shown, all));
     let mut found: Vec<Finding> = finding.into_iter().collect();
     found.extend(untidy(shown));
@@ -154,7 +156,7 @@ fn is_private(shown: &Shown<'_>) -> bool {
     }
 }
 
-fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
+fn time(case: &Case, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
     let (code, when, at) = match &shown.judgement.time {
         Time::Expired { at, not_after } => (Code::CertExpired, format!("expired at {}", not_after.timestamp()), *at),
         Time::NotYetValid { at, not_before } => {
@@ -162,11 +164,12 @@ fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
         }
         Time::Ok | Time::Unreadable { .. } => return None,
     };
-    // Judged only where the path is the problem in no other way: a private chain is first of all private.
-    if matches!(
+    // A private chain is first of all private, unless go says what is wrong: the client may know its root.
+    let private = matches!(
         shown.judgement.path,
         Path::UnknownIssuer { .. } | Path::PrivateRoot { .. } | Path::BrokenSignature { .. }
-    ) {
+    );
+    if private && !says_so(case, shown) {
         return None;
     }
     let host = called(&shown.subject());
@@ -179,7 +182,9 @@ fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
         .iter()
         .filter(|other| other.host != shown.host && same_kind(&other.judgement.time, &shown.judgement.time))
         .count();
-    let clock = unrelated > 0;
+    // Roots are older than any machine in use: where even they are yet to come, it is the machine that lives in the past.
+    let all_to_come = code == Code::CertNotYetValid && shown.chain.len() > 1 && is_all_to_come(shown);
+    let clock = unrelated > 0 || all_to_come || another_was_refused(case, shown);
     let summary = format!("The {which} of {host} {when}; the recording was made at {}.", shown.at.time);
     let fault = if clock { Fault::Client } else { Fault::Server };
     let finding = new(code, fault, if clock { Confidence::Strong } else { Confidence::Proven }, shown, summary)?
@@ -201,6 +206,33 @@ fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
                 None,
             )
     })
+}
+
+/// Whether go complains about the validity of this host's certificate.
+fn says_so(case: &Case, shown: &Shown<'_>) -> bool {
+    case.go.errors().iter().any(|error| {
+        error.host.is_some()
+            && error.host == shown.host
+            && matches!(error.kind.innermost(), GoErrorKind::CertificateExpired { .. })
+    })
+}
+
+/// Not one certificate of the chain, nor its root where that was sent, is valid yet.
+fn is_all_to_come(shown: &Shown<'_>) -> bool {
+    shown.chain.iter().all(|certificate| certificate.facts().is_some_and(|facts| facts.not_before.is_some_and(|begin| begin.timestamp() > shown.at.time)))
+}
+
+/// Whether the client also refused another server's certificates, which cannot be seen, and go names nothing against them.
+fn another_was_refused(case: &Case, shown: &Shown<'_>) -> bool {
+    let unseen = |handshake: &&crate::observation::Handshake| {
+        let other = handshake.server_name.seen();
+        handshake.outcome == Outcome::RejectedByClient
+            && matches!(handshake.certificates, Sighting::Hidden(_))
+            && other.is_some()
+            && other != shown.host.as_ref()
+            && !case.go.errors().iter().any(|error| error.host.as_ref() == other)
+    };
+    shown.rejected() && case.handshakes.iter().any(|handshake| unseen(&handshake))
 }
 
 fn same_kind(a: &Time, b: &Time) -> bool {
@@ -381,13 +413,51 @@ fn refused(shown: &Shown<'_>) -> Option<Finding> {
     })
 }
 
+/// What Go refuses beyond what a code of its own tells.
+fn refused_otherwise(shown: &Shown<'_>) -> Option<Finding> {
+    if !shown.rejected() {
+        return None;
+    }
+    let host = called(&shown.subject());
+    let nth = |at: usize| if at == 0 { "the certificate".to_owned() } else { format!("certificate {}", at + 1) };
+    let what = shown.judgement.refused.iter().find_map(|refusal| {
+        Some(match refusal {
+            Refusal::NameConstraint { name, .. } => format!("an authority of its chain may not certify {name}"),
+            Refusal::NotServerAuth { at } => format!("{} may not be used for servers (extKeyUsage)", nth(*at)),
+            Refusal::NotCa { at } | Refusal::NoCertSign { at } => format!("{} may not certify others", nth(*at)),
+            Refusal::PathTooLong { at } => format!("more authorities follow than {} allows", nth(*at)),
+            Refusal::UnhandledCriticalExtension { at, oid } => {
+                format!("{} has a critical extension ({oid}) that Go does not know", nth(*at))
+            }
+            Refusal::Malformed { at, .. } => format!("{} is not as Go reads certificates", nth(*at)),
+            Refusal::UnsupportedSignature { at, algorithm } => {
+                format!("{} is signed with {algorithm}, which Go cannot verify", nth(*at))
+            }
+            Refusal::LongKey { bits, .. } => format!("its RSA key has {bits} bits, more than Go takes"),
+            Refusal::CommonNameOnly
+            | Refusal::WeakSignature { .. }
+            | Refusal::NegativeSerial { .. }
+            | Refusal::ShortKey { .. } => return None,
+        })
+    })?;
+    let summary = format!("The client rejects the certificates of {host}: {what}.");
+    let finding = new(Code::CertRejectedByClient, Fault::Server, Confidence::Strong, shown, summary)?;
+    Some(
+        finding
+            .with_text("refused", what)
+            .not_excluding("a client that takes what Go's rules refuse, and has another reason")
+            .with_remedy("Have the server's operator replace the certificate.", None)
+            .with_reference("Go: src/crypto/x509/verify.go"),
+    )
+}
+
 /// The chain is fine and the client rejected it: its roots are missing, or this one of them.
 fn no_trust_store(case: &Case, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
     let Path::Verified { root, .. } = &shown.judgement.path else { return None };
     let fine = shown.judgement.time == Time::Ok
         && matches!(shown.judgement.name, NameCheck::Ok)
         && shown.judgement.refused.is_empty();
-    let rejected = shown
+    let rejected = shown.refused_by_git || shown
         .handshakes
         .iter()
         .any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient && may_be_over_certificate(handshake));
