@@ -5,6 +5,7 @@
 
 mod chain;
 mod unseen;
+mod validity;
 mod words;
 
 use std::collections::BTreeMap;
@@ -65,7 +66,8 @@ impl Shown<'_> {
     }
 
     fn rejected(&self) -> bool {
-        self.refused_by_git || self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient)
+        self.refused_by_git
+            || self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient)
     }
 
     fn in_tunnel(&self) -> bool {
