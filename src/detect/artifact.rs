@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Detector;
-use super::subject::connections_to;
+use super::subject::{connections_to, encrypted_answers};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::go::env::{GoEnv, ModuleSource};
 use crate::go::log::Against;
@@ -11,14 +11,17 @@ use crate::go::target::{ModuleRequest, RequestKind};
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Exchange, Relevance};
 use crate::reference::Reference;
+use crate::types::Direction;
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[Code::ArtifactChecksumMismatch, Code::ArtifactSumdbUnreachable, Code::ArtifactSumdbUntrusted],
     assess,
 };
 
-/// Connections cited as those that may have carried the bytes, and answers cited.
-const CITED: usize = 4;
+/// Answers cited.
+const CITED: usize = 8;
+/// Segments of one body that are cited.
+const BODY_SEGMENTS: usize = 64;
 
 fn assess(case: &Case, _: &Reference) -> Assessment {
     let mut known = BTreeSet::new();
@@ -89,7 +92,8 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         summary,
     )
     .with_evidence(transfers(case, name.as_str(), *go_mod))
-    .with_evidence(records(case, against, name.as_str()))
+    .with_evidence(records(case, name.as_str(), against))
+    .with_evidence(answers(case, |request, exchange| of_module(request, exchange, name.as_str())))
     .with_evidence(carriers(case, from_repository))
     .with_text("against", recorded)
     .with_text("file", what)
@@ -199,7 +203,30 @@ fn said(error: &GoError) -> Evidence {
 
 /// Where the bytes came over, as far as names tell.
 fn carriers(case: &Case, from_repository: bool) -> Vec<Evidence> {
-    if from_repository { Vec::new() } else { connections_to(case, &module_proxies(case)) }
+    if from_repository {
+        return Vec::new();
+    }
+    let hosts = module_proxies(case);
+    let mut cited = connections_to(case, &hosts);
+    cited.extend(encrypted_answers(case, &hosts));
+    cited
+}
+
+/// What the checksum database answered about a module, with the proofs.
+fn records(case: &Case, module: &str, against: &Against) -> Vec<Evidence> {
+    let Against::Sumdb(name) = against else { return Vec::new() };
+    answers(case, |request, exchange| {
+        is_of_sumdb(request, exchange, name)
+            && exchange.status == Some(200)
+            && (request.kind != RequestKind::SumdbLookup || request.module_version().as_deref() == Some(module))
+    })
+}
+
+/// What else the module proxy said of the version.
+fn of_module(request: &ModuleRequest, exchange: &Exchange, module: &str) -> bool {
+    matches!(request.kind, RequestKind::Info | RequestKind::Mod)
+        && request.module_version().as_deref() == Some(module)
+        && exchange.status == Some(200)
 }
 
 /// Whether it asks the checksum database, itself or through that host.
@@ -217,16 +244,6 @@ fn transfers(case: &Case, module: &str, go_mod: bool) -> Vec<Evidence> {
     };
     answers(case, |request, exchange| {
         wanted(request.kind) && request.module_version().as_deref() == Some(module) && exchange.status == Some(200)
-    })
-}
-
-/// The database's records of the module, where they could be read: what came is held against them.
-fn records(case: &Case, against: &Against, module: &str) -> Vec<Evidence> {
-    let Against::Sumdb(database) = against else { return Vec::new() };
-    answers(case, |request, exchange| {
-        request.kind == RequestKind::SumdbLookup
-            && is_of_sumdb(request, exchange, database)
-            && request.module_version().is_none_or(|asked| asked == module)
     })
 }
 
@@ -255,6 +272,13 @@ fn answers(case: &Case, wanted: impl Fn(&ModuleRequest, &Exchange) -> bool) -> V
                 exchange.body_sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
             let hash = hash.map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
             let note = format!("{} byte(s){hash}", exchange.body_bytes);
+            let segments = case.connection(exchange.flow).into_iter().flat_map(|connection| {
+                connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0)
+            });
+            let within = segments.map(|segment| segment.at).filter(|segment| *segment > at && *segment < end);
+            for segment in within.take(BODY_SEGMENTS) {
+                cited.push(Evidence::segment("body", segment, exchange.flow, ""));
+            }
             cited.push(Evidence::segment("body", end, exchange.flow, note));
         }
     }

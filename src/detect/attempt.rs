@@ -61,11 +61,20 @@ pub(super) fn fate(case: &Case, handshake: &Handshake, connection: &Connection) 
         Outcome::Reset => Fate::Interrupted { resets: resets() },
         Outcome::Closed if handshake.server_hello.is_none() => {
             let fin = connection.segments.towards(Direction::ToClient).find(|segment| segment.flags.fin()).copied();
+            // A proxy that ends a tunnel before the hello has arrived does not mean the hello.
+            let fin = fin.filter(|fin| handshake.tunnel.is_none() || is_of_hello(handshake, connection, fin));
             fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: case.marks(connection, &fin) })
         }
         Outcome::Closed => Fate::Interrupted { resets: Vec::new() },
         Outcome::Unanswered | Outcome::Incomplete => silence(case, handshake, connection),
     }
+}
+
+/// Whether the segment acknowledges some of the hello.
+fn is_of_hello(handshake: &Handshake, connection: &Connection, segment: &Segment) -> bool {
+    let Some(hello) = &handshake.hello else { return false };
+    let first = segment_at(connection, hello.started);
+    first.is_none_or(|first| segment.ack.wrapping_sub(first.seq).cast_signed() > 0)
 }
 
 fn alert(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate {

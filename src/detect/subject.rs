@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 
 use crate::finding::{Detail, Evidence, Fault, Finding, Subject};
-use crate::observation::{Case, Connection, Handshake, Lookup, Relevance};
+use crate::observation::{Case, Connection, Handshake, Lookup, Outcome, Relevance};
 use crate::reference::Reference;
+use crate::types::Direction;
 
 /// Connections that are cited of those that may have carried what a finding is about.
 const CITED: usize = 4;
+/// Segments that are cited of those that carried answers which cannot be read.
+const ENCRYPTED_SEGMENTS: usize = 32;
 
 /// The handshakes that are judged, each with its connection.
 pub(super) fn judged_handshakes(case: &Case) -> impl Iterator<Item = (&Handshake, &Connection)> {
@@ -76,6 +79,28 @@ pub(super) fn connections_to(case: &Case, hosts: &[String]) -> Vec<Evidence> {
         .skip(skipped)
         .map(|(at, flow, host)| Evidence::segment("connection", at, flow, format!("to {host}")))
         .collect()
+}
+
+/// The segments in which one of these hosts answered what cannot be read.
+pub(super) fn encrypted_answers(case: &Case, hosts: &[String]) -> Vec<Evidence> {
+    let mut cited = Vec::new();
+    for (handshake, connection) in judged_handshakes(case) {
+        let named = handshake.server_name.seen().is_some_and(|name| hosts.contains(name));
+        if !named || handshake.decrypted || handshake.outcome != Outcome::Completed {
+            continue;
+        }
+        // The client's answer to the server's flight ends the handshake; what the server sends after it is data.
+        let Some(hello) = handshake.server_hello.as_ref().map(|hello| hello.at) else { continue };
+        let mut own = connection.segments.towards(Direction::ToServer).filter(|segment| segment.length > 0);
+        let Some(finished) = own.find(|segment| segment.at > hello).map(|segment| segment.at) else { continue };
+        let answers = connection.segments.towards(Direction::ToClient);
+        let answers = answers.filter(|segment| segment.length > 0 && segment.at > finished);
+        cited.extend(answers.map(|segment| (segment.at, connection.flow)));
+    }
+    cited.sort();
+    let skipped = cited.len().saturating_sub(ENCRYPTED_SEGMENTS);
+    let of = |(at, flow)| Evidence::segment("encrypted_answer", at, flow, "encrypted");
+    cited.into_iter().skip(skipped).map(of).collect()
 }
 
 /// How a subject is called in a sentence: its name, else its address.

@@ -119,12 +119,15 @@ class Lab:
                 "listen": [f"[{a}]:{site['port']}" if ":" in a else f"{a}:{site['port']}" for a in used],
             })
         config = {"root_file": str(self.folder / "root.pem"), "sumdb_key_file": str(self.folder / "sumdb.key"), "sites": listen}
+        if self.case.get("sumdb") == "wrong":
+            config["wrong_sumdb"] = True
         proxy = self.case.get("proxy")
         if proxy and proxy.get("software") == "lab":
             user, _, password = proxy.get("auth", "").partition(" ")
             config["proxy"] = {"listen": f"{world.PROXY_ADDRESS}:{world.PROXY_PORT}", "scheme": proxy["scheme"],
                                "names": ["proxy.corp.example"], "chain": proxy.get("chain", "complete"),
-                               "user": user, "password": password, "deny": proxy.get("deny", [])}
+                               "user": user, "password": password, "deny": proxy.get("deny", []),
+                               **{key: proxy[key] for key in ("reply", "then", "code", "delay_ms") if key in proxy}}
         if self.case.get("keys"):
             config["keys_file"] = str(self.folder / "keys.log")
         if self.case.get("trusts_appliance"):

@@ -31,6 +31,7 @@ SITES = {
     "storage": {"names": ["storage.googleapis.com"], "addresses": ["142.250.74.155"], "manners": "storage"},
     "sso": {"names": ["sso.corp.example"], "addresses": ["10.44.0.31"], "manners": "html"},
     "vanity": {"names": ["go.vanity.example"], "addresses": ["195.66.10.30"], "manners": "challenge"},
+    "github": {"names": ["github.com"], "addresses": ["140.82.121.4"], "manners": "empty"},
     "parked": {
         "names": ["parked.example"],
         "addresses": ["195.66.10.20"],

@@ -7,7 +7,7 @@ use super::format::NO_META;
 use super::page::is_public_endpoint;
 use super::{Asked, remedy, shown};
 use crate::detect::attempt::segment_at;
-use crate::detect::subject::{connections_to, host_of, judged_handshakes};
+use crate::detect::subject::{connections_to, encrypted_answers, host_of, judged_handshakes};
 use crate::finding::{Assessment, Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, End, Outcome, Relevance, Veil};
@@ -47,6 +47,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
         let (code, status) = (meaning.code, status(error));
         let mut finding = Finding::new(code, meaning.fault, Confidence::Moderate, subject.clone(), evidence, summary)
             .with_evidence(connections_to(case, std::slice::from_ref(&host)))
+            .with_evidence(encrypted_answers(case, std::slice::from_ref(&host)))
             .with_class(format!("{} {}", code.name(), status.unwrap_or(0)));
         ended.into_iter().for_each(|(_, evidence)| finding.cite(evidence));
         if url.contains("://") {

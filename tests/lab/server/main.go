@@ -27,7 +27,9 @@ type config struct {
 	KeysFile string `json:"keys_file"`
 	// SumdbKeyFile receives the verifier key of the checksum database, as for GOSUMDB.
 	SumdbKeyFile string `json:"sumdb_key_file"`
-	Sites        []site `json:"sites"`
+	// WrongSumdb makes the database hold another hash of the module's archive.
+	WrongSumdb bool   `json:"wrong_sumdb"`
+	Sites      []site `json:"sites"`
 	// Proxy is the client's way out, if it has one of the lab's own.
 	Proxy *proxy `json:"proxy"`
 }
@@ -68,7 +70,7 @@ func main() {
 		}
 	}
 
-	database, err := newSumdb()
+	database, err := newSumdb(c.WrongSumdb)
 	if err != nil {
 		log.Fatalf("checksum database: %v", err)
 	}

@@ -24,6 +24,7 @@ import (
 //	sumdb        the checksum database, over TLS or not
 //	other-sumdb  a checksum database that signs with a key nobody knows
 //	sumdb-page   a page where the checksum database should be
+//	sumdb-tile   a checksum database whose hashes do not agree with its tree
 //	git          the repositories in the folder LAB_GIT
 //
 // what saboteur says about HTTP/2, and for everything else an HTTP server, over TLS or not, see httpManners.
@@ -43,11 +44,19 @@ func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(n
 	case "sumdb":
 		handler = database
 	case "other-sumdb":
-		other, err := newSumdb()
+		other, err := newSumdb(false)
 		if err != nil {
 			return nil, err
 		}
 		handler = other
+	case "sumdb-tile":
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/tile/") {
+				answer(w, "application/octet-stream", make([]byte, 32*len(database.records)))
+				return
+			}
+			database.ServeHTTP(w, r)
+		})
 	case "sumdb-page":
 		handler = page(http.StatusOK, "Welcome to the artifact repository.")
 	case "git":
