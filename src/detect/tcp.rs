@@ -28,6 +28,10 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Evidence cited of each role.
 const CITED: usize = 48;
+/// Resets so close to a forged one are of the same sender.
+const TOGETHER: Span = Span::from_millis(5);
+/// Evidence cited of what went before.
+const CITED_BEFORE: usize = 16;
 /// A reset after this much silence on a connection older than half of it is a NAT's or a balancer's time-out.
 const IDLE: Span = Span::from_seconds(60);
 /// A transfer that has not moved for so long does not come back: go itself waits for ever.
@@ -120,6 +124,10 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
     for (connection, syns, segment, marks) in refusals.iter().take(CITED) {
         syns.iter().take(4).for_each(|syn| finding.cite(Evidence::segment("syn", *syn, connection.flow, "")));
         finding.cite(Evidence::segment(role, segment.at, connection.flow, note(segment, marks)));
+        let resets = connection.segments.towards(Direction::ToClient).filter(|other| other.flags.rst());
+        for other in resets.filter(|other| other.at > segment.at).take(4) {
+            finding.cite(Evidence::segment(role, other.at, connection.flow, ""));
+        }
     }
     if let Some((flow, at)) = two_answers {
         finding.cite(Evidence::segment("own_answer", at, flow, "the host answers the same SYN"));
@@ -216,6 +224,16 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
     );
     for (connection, segment, marks, _) in resets.iter().take(CITED) {
         finding.cite(Evidence::segment("forged_reset", segment.at, connection.flow, marks.words()));
+        if let Some(at) = marks.sender_went_on {
+            finding.cite(Evidence::segment("server_goes_on", at, connection.flow, ""));
+        }
+        let others = connection.segments.towards(Direction::ToClient).filter(|other| other.flags.rst());
+        for other in others.filter(|other| other.at > segment.at).take(CITED) {
+            let marks = case.marks(connection, other);
+            if marks.any() || other.at.time.since(segment.at.time) <= TOGETHER {
+                finding.cite(Evidence::segment("forged_reset", other.at, connection.flow, marks.words()));
+            }
+        }
         for kept in never_acknowledged(connection).iter().take(CITED) {
             finding.cite(Evidence::segment("unanswered", kept.at, connection.flow, ""));
         }
@@ -373,7 +391,7 @@ fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
             case.handshakes_in(connection.flow)
                 .all(|handshake| handshake.layer > 0 || handshake.outcome == Outcome::Completed)
         })
-        .filter_map(|connection| Some((*connection, stall(connection, end)?)))
+        .filter_map(|connection| Some((*connection, stall(case, connection, end)?)))
         .collect();
     let (connection, stall) = stalled.first()?;
     let since = stall.since;
@@ -399,6 +417,12 @@ fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
         summary,
     );
     for (connection, stall) in &stalled {
+        // What was on its way when the last data came: nothing shows that it arrived.
+        let trip = case.shortest_rtt(connection).unwrap_or_default();
+        let last = connection.segments.towards(Direction::ToServer).filter(|segment| segment.at < stall.since);
+        for segment in last.filter(|segment| stall.since.time.since(segment.at.time) < trip).take(CITED_BEFORE) {
+            finding.cite(Evidence::segment("unanswered", segment.at, connection.flow, ""));
+        }
         for segment in never_acknowledged(connection).iter().take(CITED) {
             finding.cite(Evidence::segment("unanswered", segment.at, connection.flow, ""));
         }
@@ -431,7 +455,7 @@ struct Stall {
 }
 
 /// When a connection made progress last, if something shows that more was to come and nothing came.
-fn stall(connection: &Connection, end: Timestamp) -> Option<Stall> {
+fn stall(case: &Case, connection: &Connection, end: Timestamp) -> Option<Stall> {
     if !matches!(connection.end, End::Open | End::Closed | End::Reset { direction: Direction::ToServer, .. }) {
         return None;
     }
@@ -458,13 +482,19 @@ fn stall(connection: &Connection, end: Timestamp) -> Option<Stall> {
     let full_window = connection.segments.towards(Direction::ToServer).next_back().is_some_and(|last| last.window == 0);
     // A sender that has more to send does not set PSH on the segments before.
     let cut = last.length >= FULL_SIZE && !last.flags.has(TcpFlags::PSH) && !full_window;
+    // The same of TLS: a record that has begun is sent to its end.
+    let open = !full_window && case.handshakes_in(connection.flow).any(|handshake| handshake.record_open);
+    // A host that is there acknowledges a close.
+    let closes = asked.clone().filter(|segment| segment.flags.fin()).count();
     let (how, classes) = if repeated >= 3 {
         ("repetitions stay unanswered", 2)
     } else if probes >= 2 && waited {
         ("keep-alive probes stay unanswered", 2)
+    } else if closes >= 3 && waited && (cut || open) {
+        ("its last record announces more, and even the client's close stays unanswered", 2)
     } else if hole && waited {
         ("a hole in it is never filled", 1)
-    } else if cut && waited {
+    } else if (cut || open) && waited {
         ("its last segment announces more", 1)
     } else {
         return None;

@@ -101,9 +101,16 @@ func serveZipAsText(w http.ResponseWriter, r *http.Request) {
 
 // serveBigZip serves a zip of some 40 segments, whose content cannot be compressed.
 func serveBigZip(w http.ResponseWriter, r *http.Request) {
+	serveZipOf(w, r, 56<<10, 200*time.Millisecond)
+}
+
+// serveSteadyZip serves a zip of about 65 KB without a pause.
+func serveSteadyZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 80<<10, 0) }
+
+func serveZipOf(w http.ResponseWriter, r *http.Request, size int, pause time.Duration) {
 	source := []byte(moduleSource + "\n// ")
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 56 << 10 {
+	for range size {
 		source = append(source, byte('!'+random.IntN(90)))
 	}
 	body := zipAskedFor(r, string(source)+"\n")
@@ -115,7 +122,9 @@ func serveBigZip(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body[:len(body)/2])
 	// The pause lets the path cut the body where nothing is under way.
-	_ = http.NewResponseController(w).Flush()
-	time.Sleep(200 * time.Millisecond)
+	if pause > 0 {
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(pause)
+	}
 	_, _ = w.Write(body[len(body)/2:])
 }
