@@ -117,15 +117,16 @@ impl Records {
         let Some(mut input) = self.resume(piece) else { return };
         let mut goes_on = true;
         while goes_on {
-            goes_on = self.read(&mut input, |met| match met {
-                Met::Record(_) => Some(true),
-                Met::Needed => Some(false),
-                Met::NotTls => None,
-            })
-            .unwrap_or_else(|| {
-                self.lost = Some(Veil::Gap);
-                false
-            });
+            goes_on = self
+                .read(&mut input, |met| match met {
+                    Met::Record(_) => Some(true),
+                    Met::Needed => Some(false),
+                    Met::NotTls => None,
+                })
+                .unwrap_or_else(|| {
+                    self.lost = Some(Veil::Gap);
+                    false
+                });
         }
     }
 

@@ -106,6 +106,10 @@ func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(n
 	}
 	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{chain}, KeyLogWriter: keys}
 	switch s.TLS {
+	case "1.3-mtls":
+		server.TLSConfig.ClientAuth = tls.RequireAnyClientCert
+	case "1.2-mtls":
+		server.TLSConfig.ClientAuth, server.TLSConfig.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12
 	case "1.1":
 		server.TLSConfig.MinVersion, server.TLSConfig.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 	case "1.2":

@@ -45,6 +45,8 @@ var httpManners = map[string]http.HandlerFunc{
 	"empty-info":      except(".info", words("application/json", "")),
 	"latest-only":     serveLatestOnly,
 	"big-zip":         except(".zip", serveBigZip),
+	"hang":            except(".info", hang),
+	"hang-zip":        except(".zip", hangInZip),
 	"steady-zip":      except(".zip", serveSteadyZip),
 	"gone":            refuse(http.StatusGone, "not found: module example.com/lab/greeting: no matching versions"),
 	"login-required":  refuse(http.StatusUnauthorized, "authentication required"),
