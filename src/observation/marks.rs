@@ -9,6 +9,8 @@ use crate::types::{Direction, Moment, Span, Timestamp};
 
 /// Hops by which a TTL must differ to be more than a changed path.
 const TTL_DISTANCE: u8 = 3;
+/// Hops by which the ways to neighbours may differ.
+const HOPS_ALIKE: u8 = 2;
 /// Share of the round-trip time below which an answer came too soon, in percent, where the time was measured at several
 /// moments. Jitter is allowed for.
 const EARLY_PERCENT: i64 = 75;
@@ -32,6 +34,17 @@ pub struct TtlMark {
     pub seen: u8,
     /// What the sender's other packets have.
     pub usual: u8,
+}
+
+impl TtlMark {
+    /// Whether both come from about as far away and differ in the TTL that their systems begin with (RFC 1700: 64, 128 or
+    /// 255 is usual). Such is a firewall in front of the sender; an injector on the way is nearer.
+    #[must_use]
+    pub fn as_far(self) -> bool {
+        let begins = |ttl: u8| [64_u8, 128, 255].into_iter().find(|initial| *initial >= ttl).unwrap_or(u8::MAX);
+        let (seen, usual) = (begins(self.seen), begins(self.usual));
+        seen != usual && (seen - self.seen).abs_diff(usual - self.usual) <= HOPS_ALIKE
+    }
 }
 
 /// An answer that came sooner than a round trip allows.

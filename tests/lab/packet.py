@@ -35,15 +35,46 @@ class Packet:
             self.protocol = self.ip[6]
             self.src, self.dst = (socket.inet_ntop(socket.AF_INET6, self.ip[i : i + 16]) for i in (8, 24))
         self.segment = self.ip[size:end]
-        self.payload = b""
+        self.payload = self.options = b""
         self.sport = self.dport = self.seq = self.ack = self.flags = 0
         if self.protocol == TCP:
             self.sport, self.dport, self.seq, self.ack, offset, self.flags = struct.unpack_from("!HHIIBB", self.segment)
             self.payload = self.segment[(offset >> 4) * 4 :]
+            self.options = self.segment[20 : (offset >> 4) * 4]
         elif self.protocol == UDP:
             self.sport, self.dport = struct.unpack_from("!HH", self.segment)
             self.payload = self.segment[8:]
         return self
+
+    @property
+    def ttl(self):
+        return self.ip[7] if self.version == 6 else self.ip[8]
+
+    @property
+    def ip_id(self):
+        return 0 if self.version == 6 else struct.unpack_from("!H", self.ip, 4)[0]
+
+    @property
+    def timestamps(self):
+        """Value and echo of the TCP timestamps option (RFC 7323 section 3), None without it."""
+        at = 0
+        while at < len(self.options) and self.options[at]:
+            if self.options[at] == 8 and at + 10 <= len(self.options):
+                return struct.unpack_from("!II", self.options, at + 2)
+            at += 1 if self.options[at] == 1 else max(2, self.options[at + 1] if at + 1 < len(self.options) else 2)
+        return None
+
+    def with_byte_changed(self, at):
+        """The frame with one byte of the TCP payload turned round and a right checksum."""
+        frame = bytearray(self.frame)
+        start = ETHERNET + len(self.ip[: self.ip.index(self.segment)])
+        data = start + len(self.segment) - len(self.payload)
+        frame[data + at] ^= 0xFF
+        frame[start + 16 : start + 18] = b"\0\0"
+        end = start + len(self.segment)
+        pseudo = packed(self.src) + packed(self.dst) + struct.pack("!IBBBB", len(self.segment), 0, 0, 0, TCP)
+        struct.pack_into("!H", frame, start + 16, checksum(pseudo + bytes(frame[start:end])))
+        return bytes(frame)
 
     def after_hops(self, hops):
         """The frame as it looks after `hops` routers."""
@@ -72,29 +103,39 @@ def packed(address):
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
-def reply(to, src, ttl, protocol, segment, checksum_at):
-    """A frame from `src` to the sender of the packet `to`; the checksum of the segment is filled in."""
-    destination, source = to.frame[6:12], to.frame[0:6]
+def framed(macs, version, src, dst, protocol, segment, checksum_at, ttl, ip_id=0, df=False):
+    """An Ethernet frame from `src` to `dst`; the checksum of the segment is filled in."""
     segment = bytearray(segment)
     if protocol == ICMP:
         pseudo = b""
     else:
-        pseudo = packed(src) + packed(to.src) + struct.pack("!IBBBB", len(segment), 0, 0, 0, protocol)
+        pseudo = packed(src) + packed(dst) + struct.pack("!IBBBB", len(segment), 0, 0, 0, protocol)
     struct.pack_into("!H", segment, checksum_at, checksum(pseudo + segment))
-    if to.version == 6:
-        header = struct.pack("!IHBB", 6 << 28, len(segment), protocol, ttl) + packed(src) + packed(to.src)
-        return destination + source + b"\x86\xdd" + header + segment
-    header = bytearray(struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 0, 0, ttl, protocol, 0))
-    header += packed(src) + packed(to.src)
+    if version == 6:
+        header = struct.pack("!IHBB", 6 << 28, len(segment), protocol, ttl) + packed(src) + packed(dst)
+        return macs + b"\x86\xdd" + header + segment
+    header = bytearray(struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), ip_id, 0x4000 * df, ttl, protocol, 0))
+    header += packed(src) + packed(dst)
     struct.pack_into("!H", header, 10, checksum(header))
-    return destination + source + b"\x08\x00" + header + segment
+    return macs + b"\x08\x00" + header + segment
 
 
-def tcp_reply(to, ttl, flags, seq, ack, payload=b""):
-    """A TCP segment without options, as the packet's destination would send it."""
-    window = 0 if flags & RST else 512
-    head = struct.pack("!HHIIBBHHH", to.dport, to.sport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags, window, 0, 0)
-    return reply(to, to.dst, ttl, TCP, head + payload, 16)
+def reply(to, src, ttl, protocol, segment, checksum_at):
+    """A frame from `src` to the sender of the packet `to`."""
+    return framed(to.frame[6:12] + to.frame[0:6], to.version, src, to.src, protocol, segment, checksum_at, ttl)
+
+
+def tcp_segment(like, turned, flags, seq, ack, payload=b"", *, ttl=64, ip_id=0, df=False, window=None, timestamps=None):
+    """A TCP segment of the connection of the packet `like`, from its receiver if `turned`, else from its sender."""
+    macs = like.frame[6:12] + like.frame[0:6] if turned else like.frame[0:12]
+    ends = [(like.src, like.sport), (like.dst, like.dport)]
+    (src, sport), (dst, dport) = reversed(ends) if turned else ends
+    if window is None:
+        window = 0 if flags & RST else 512
+    options = b"\1\1\x08\x0a" + struct.pack("!II", *timestamps) if timestamps else b""
+    head = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF,
+                       20 + len(options) << 2, flags, window, 0, 0)
+    return framed(macs, like.version, src, dst, TCP, head + options + payload, 16, ttl, ip_id, df)
 
 
 def prohibited(to, src, ttl):

@@ -104,9 +104,11 @@ def run_go(lab, case, folder):
         (project / "go.mod").write_text("module lab.example/project\n\ngo 1.21\n")
         if "go_sum" in case:
             (project / "go.sum").write_text("".join(f"{line}\n" for line in case["go_sum"]))
+        settings = dict(extra)
+        other = case | {"go": settings.pop("go", case["go"])}
         done = subprocess.run(
             ["ip", "netns", "exec", lab.ns["client"], *case["command"].split()],
-            cwd=project, env=go_environment(case, folder) | extra, text=True, capture_output=True, timeout=120,
+            cwd=project, env=go_environment(other, folder) | settings, text=True, capture_output=True, timeout=120,
         )
         if len(runs) > 1:
             settings = "".join(f"{key}={value} " for key, value in extra.items())

@@ -255,6 +255,44 @@ fn a_transfer_that_breaks_off_before_its_end_is_stalled_and_an_idle_one_is_not()
 }
 
 #[test]
+fn a_transfer_that_stops_within_a_record_is_stalled_whatever_its_flags() {
+    for (sent, expected) in [(1_000, vec![Code::TcpStalled]), (1_405, vec![])] {
+        let mut scene = scene();
+        let mut tcp = working(&mut scene);
+        scene.server_sends(&mut tcp, PSH, record(23, &[7; 1_400]).get(..sent).unwrap());
+        scene.client_sends(&mut tcp, ACK, &[]);
+        scene.after_ms(14_000);
+        scene.client_sends(&mut tcp, FIN, &[]);
+        let close = tcp.client_seq - 1;
+        for pause in [250, 250, 500] {
+            scene.after_ms(pause);
+            scene.tcp(&tcp, true, 64, FIN | ACK, close, tcp.server_seq, &[], true);
+        }
+        assert_eq!(scene.accused(), expected, "{sent} bytes");
+        if !expected.is_empty() {
+            assert!(cited(&scene.finding(Code::TcpStalled)).contains(&scene.last_frame()));
+        }
+    }
+}
+
+#[test]
+fn every_forged_refusal_of_a_volley_is_cited() {
+    let mut scene = scene();
+    let tcp = scene.connect("142.250.74.113:443");
+    scene.syn(&tcp);
+    scene.after_ms(4);
+    let forged: Vec<u32> = (0..3)
+        .map(|_| {
+            scene.refuse(&tcp, 61);
+            scene.after_ms(1);
+            scene.last_frame()
+        })
+        .collect();
+    let finding = scene.finding(Code::TcpRefusalInjected);
+    assert!(forged.iter().all(|frame| cited(&finding).contains(frame)));
+}
+
+#[test]
 fn keep_alive_probes_that_are_answered_show_a_live_connection() {
     for answered in [true, false] {
         let mut scene = scene();

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::detect::subject::called;
 use crate::finding::{Detail, Fault, Severity};
-use crate::observation::{Segment, alert_name};
+use crate::observation::{Segment, TtlMark, alert_name};
 use crate::reference::Reference;
+use crate::types::Direction;
 
 /// Alerts by which a TLS server says that it does not know the name (RFC 6066 §3, RFC 8446 §6.2).
 const UNRECOGNIZED_NAME: u8 = 112;
@@ -62,6 +63,13 @@ fn reset(
     // Another TTL alone, after a full round trip, may be a firewall in front of the server.
     let ttl_alone = marks.classes() == 1 && marks.ttl.is_some();
     let at_leisure = ttl_alone && resets.iter().all(|(attempt, resets)| after_round_trip(case, attempt, resets));
+    // As far away as the server, and as slow: what stands in front of it, with another system's initial TTL.
+    // It keeps the hello to itself, whatever the name.
+    let in_front = at_leisure
+        && marks.ttl.is_some_and(TtlMark::as_far)
+        && controls.other_name.is_none()
+        && !resets.iter().any(|(attempt, resets)| server_spoke(attempt, resets));
+    let forged = forged && !in_front;
     let (code, fault, sure, summary) = if controls.smaller.is_some() && controls.same.is_none() {
         let sure = if forged { Confidence::Strong } else { Confidence::Moderate };
         let summary = format!("Connections to {host} are reset when the ClientHello is large; a smaller one passes.");
@@ -71,6 +79,12 @@ fn reset(
         let sure = confidence(case, &marks, connections, controls.other_name.is_some());
         let summary = format!("Resets that {host} did not send follow its ClientHello: {}.", marks.words());
         (Code::TlsSniReset, Fault::Interference, sure, summary)
+    } else if in_front {
+        let summary = format!(
+            "What stands in front of {host} resets the connection at the ClientHello: after a full round trip, and from as far away as the server ({}).",
+            marks.words()
+        );
+        (Code::TlsServerReset, Fault::Server, Confidence::Weak, summary)
     } else {
         let summary = if in_tunnel {
             format!("The proxy resets the tunnel to {host} at the ClientHello; what it met behind cannot be seen.")
@@ -92,6 +106,9 @@ fn reset(
     for (attempt, resets) in resets.iter().take(CITED) {
         attempt.cite_hello(&mut finding);
         resets.iter().take(8).for_each(|(segment, marks)| finding.cite(evidence(attempt, segment, marks)));
+        if let Some(at) = resets.iter().find_map(|(_, marks)| marks.sender_went_on) {
+            finding.cite(Evidence::segment("server_goes_on", at, attempt.connection.flow, ""));
+        }
         if forged {
             attempt.cite_unanswered(&mut finding);
         }
@@ -103,7 +120,9 @@ fn reset(
         finding =
             finding.with_number("reset_after_ns", early.after.nanos()).with_number("round_trip_ns", early.rtt.nanos());
     }
-    if at_leisure {
+    if in_front {
+        finding = finding.not_excluding("a filter on the path that is as far away as the server");
+    } else if at_leisure {
         finding = finding.not_excluding("a firewall or balancer directly in front of the server");
     }
     if resets.iter().any(|(attempt, _)| attempt.passed()) && forged {
@@ -118,9 +137,9 @@ fn reset(
 
 /// Names the alternatives that marks and controls exclude or leave open.
 fn finish(mut finding: Finding, marks: &Marks) -> Finding {
-    if marks.any() {
+    if marks.any() && finding.code != Code::TlsServerReset {
         finding = finding.excluding("the server itself does it", marks.words());
-    } else if finding.code == Code::TlsServerReset {
+    } else if finding.code == Code::TlsServerReset && !marks.any() {
         finding = finding.not_excluding("a device close to the server that copies its TTL");
     }
     finding.with_reference("RFC 9293 §3.10.7").with_reference("RFC 8446 §4.1.2")
@@ -182,6 +201,16 @@ fn after_round_trip(case: &Case, attempt: &Attempt<'_>, resets: &[(Segment, Mark
     })
 }
 
+/// Whether something else than a reset came between the hello and its resets.
+fn server_spoke(attempt: &Attempt<'_>, resets: &[(Segment, Marks)]) -> bool {
+    let last = resets.last().map(|(segment, _)| segment.at);
+    attempt
+        .connection
+        .segments
+        .towards(Direction::ToClient)
+        .any(|segment| !segment.flags.rst() && segment.at > attempt.at() && last.is_some_and(|last| segment.at < last))
+}
+
 fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin: &Segment) -> Finding {
     let subject = group_subject(case, group);
     let host = called(&subject);
@@ -224,6 +253,7 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
         attempt.cite_hello(&mut finding);
         finding.cite(Evidence::segment(role, fin.at, attempt.connection.flow, marks.words()));
         if code == Code::TlsSniClosed {
+            attempt.cite_resets(&mut finding);
             attempt.cite_unanswered(&mut finding);
         }
     }
@@ -276,6 +306,7 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, refer
             finding.cite(Evidence::segment("forged_close", fin, attempt.connection.flow, ""));
         }
         if code == Code::TlsAlertInjected {
+            attempt.cite_resets(&mut finding);
             attempt.cite_unanswered(&mut finding);
         }
     }
@@ -352,6 +383,7 @@ fn not_tls(case: &Case, group: &[&Attempt<'_>], reference: &Reference) -> Findin
             finding.cite(Evidence::segment("close", fin, attempt.connection.flow, ""));
         }
         if forged {
+            attempt.cite_resets(&mut finding);
             attempt.cite_unanswered(&mut finding);
         }
     }

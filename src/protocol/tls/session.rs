@@ -117,6 +117,10 @@ impl Session {
             not_tls.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             return;
         }
+        if self.is_over() {
+            self.sides.of_mut(direction).records.skim(bytes);
+            return;
+        }
         // What the server said before the hello answers something else, that was not recorded.
         let before_hello = self.hello.as_ref().is_some_and(|hello| at < hello.started);
         if direction == Direction::ToClient
@@ -176,8 +180,8 @@ impl Session {
         }
     }
 
-    /// Nothing more can be learned: both sides are encrypted and the client has spoken, or one of them has given up.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Nothing more can be learned but where records end: both sides are encrypted and the client has spoken, or one of them has given up.
+    fn is_over(&self) -> bool {
         !self.is_being_decrypted()
             && self.sides.to_server.encrypted
             && self.sides.to_client.encrypted
@@ -230,6 +234,7 @@ impl Session {
             alerts: self.alerts,
             not_tls: self.not_tls,
             client_records: self.client_records,
+            record_open: self.sides.to_client.records.is_open(),
             outcome,
             decrypted,
         }

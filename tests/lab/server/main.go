@@ -38,7 +38,7 @@ type config struct {
 type site struct {
 	Names  []string `json:"names"`
 	Listen []string `json:"listen"`
-	// TLS is the highest version spoken: "1.2", "1.2-cbc" (with no suite but one
+	// TLS is the highest version spoken: "1.1", "1.2", "1.2-cbc" (with no suite but one
 	// of CBC, as old appliances do), "1.3", or "none".
 	TLS string `json:"tls"`
 	// Chain says what the server sends, see chainFor.

@@ -85,6 +85,9 @@ var httpManners = map[string]http.HandlerFunc{
 	"meta-vcs":         words("text/html; charset=utf-8", `<html><head><meta name="go-import" content="go.vanity.example/kit git https://github.com/vanity/kit"></head></html>`),
 	"slow-modules":     serveSlowly,
 	"error-html-404":   rawPage(http.StatusNotFound, "<html><head><title>404 Not Found</title></head><body><center>nginx</center></body></html>\n"),
+	"hang":             except(".info", hang),
+	"hang-zip":         except(".zip", hangInZip),
+	"steady-zip":       except(".zip", serveSteadyZip),
 }
 
 // The one module of the lab, served in the protocol of `go help goproxy`.

@@ -123,7 +123,20 @@ func noise(length int) string {
 
 // serveBigZip serves a zip of some 40 segments.
 func serveBigZip(w http.ResponseWriter, r *http.Request) {
-	body := zipAskedFor(r, noise(56<<10))
+	serveZipOf(w, r, 56<<10, 200*time.Millisecond)
+}
+
+// hang never answers.
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// hangInZip stops for ever in the middle of the zip, between two records.
+func hangInZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 56<<10, time.Hour) }
+
+// serveSteadyZip serves a zip of about 65 KB without a pause.
+func serveSteadyZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 80<<10, 0) }
+
+func serveZipOf(w http.ResponseWriter, r *http.Request, size int, pause time.Duration) {
+	body := zipAskedFor(r, noise(size))
 	if body == nil {
 		serveNothing(w, r)
 		return
@@ -132,7 +145,9 @@ func serveBigZip(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body[:len(body)/2])
 	// The pause lets the path cut the body where nothing is under way.
-	_ = http.NewResponseController(w).Flush()
-	time.Sleep(200 * time.Millisecond)
+	if pause > 0 {
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(pause)
+	}
 	_, _ = w.Write(body[len(body)/2:])
 }
