@@ -38,6 +38,9 @@ class Lab:
         self.folder = folder
         self.ns = {role: f"goprobe-{os.getpid()}-{role}" for role in ("client", "path", "net")}
         self.exit = contextlib.ExitStack()
+        self.sites = world.sites(case.get("sites", {}))
+        # The device that has the client's addresses.
+        self.link = "br0" if case.get("bridged") else "c0"
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -49,7 +52,7 @@ class Lab:
                 self.run("client", "nft", *rule.split())
             self.services()
             self.path = self.start("path", [sys.executable, HERE / "path.py"], "ready", first_line=json.dumps({
-                "client_side": "p0", "server_side": "p1", "ways": world.WAYS, "rules": self.case.get("path", []),
+                "client_side": "p0", "server_side": "p1", "ways": self.case.get("ways", []) + world.WAYS, "rules": self.case.get("path", []),
             }))
             self.exit = stack.pop_all()
         return self
@@ -85,23 +88,27 @@ class Lab:
                 # Checksums and segments must be those of a wire.
                 self.run(where, "ethtool", "-K", link, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
                 self.run(where, "ip", "link", "set", link, "up")
-        self.run("client", "ip", "address", "add", f"{world.CLIENT}/24", "dev", "c0")
+        if self.case.get("bridged"):
+            self.run("client", "ip", "link", "add", self.link, "address", "02:00:00:00:01:23", "type", "bridge")
+            self.run("client", "ip", "link", "set", "c0", "master", self.link)
+            self.run("client", "ip", "link", "set", self.link, "up")
+        self.run("client", "ip", "address", "add", f"{world.CLIENT}/24", "dev", self.link)
         self.run("client", "ip", "route", "add", "default", "via", world.GATEWAY)
         self.run("net", "ip", "address", "add", f"{world.GATEWAY}/24", "dev", "n0")
-        public = [address for site in world.SITES.values() for address in site["addresses"]]
-        for address in [*public, world.PROXY_ADDRESS, world.FAR_RESOLVER]:
+        public = [address for site in [*world.SITES.values(), *self.sites.values()] for address in site["addresses"]]
+        for address in dict.fromkeys([*public, world.PROXY_ADDRESS, world.FAR_RESOLVER]):
             if ":" not in address:
                 self.run("net", "ip", "address", "add", f"{address}/32", "dev", "lo")
             elif six:
                 self.run("net", "ip", "address", "add", f"{address}/128", "dev", "lo", "nodad")
         if six:
-            self.run("client", "ip", "address", "add", f"{world.CLIENT6}/64", "dev", "c0", "nodad")
+            self.run("client", "ip", "address", "add", f"{world.CLIENT6}/64", "dev", self.link, "nodad")
             self.run("client", "ip", "route", "add", "default", "via", world.GATEWAY6)
             self.run("net", "ip", "address", "add", f"{world.GATEWAY6}/64", "dev", "n0", "nodad")
 
     def check_closed(self):
         """Nothing but the lab's own links, and no way from the services to anywhere else."""
-        expected = {"client": {"lo", "c0"}, "path": {"lo", "p0", "p1"}, "net": {"lo", "n0"}}
+        expected = {"client": {"lo", "c0", self.link}, "path": {"lo", "p0", "p1"}, "net": {"lo", "n0"}}
         for role, links in expected.items():
             found = {link["ifname"] for link in json.loads(self.run(role, "ip", "-json", "link"))}
             if found - {"sit0", "tunl0", "ip6tnl0"} != links:
@@ -110,9 +117,8 @@ class Lab:
             raise RuntimeError("the lab has a route out")
 
     def services(self):
-        sites = world.sites(self.case.get("sites", {}))
         listen = []
-        for site in sites.values():
+        for site in self.sites.values():
             used = [a for a in site["addresses"] if self.case.get("ipv6") or ":" not in a]
             listen.append({
                 **{key: site[key] for key in ("names", "tls", "chain", "manners", "sumdb")},
@@ -134,6 +140,10 @@ class Lab:
             self.unbound()
         elif self.case.get("resolver") != "none":
             self.dnsmasq()
+        if "stub" in self.case:
+            self.start("client", ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
+                                  "--pid-file=", "--log-facility=-", f"--listen-address={self.case['stub']}",
+                                  "--bind-interfaces", f"--server={world.GATEWAY}"], "started, version")
         if proxy is not None and proxy.get("software") != "lab":
             software = self.squid if proxy.get("software") == "squid" else self.tinyproxy
             software(proxy)
@@ -146,6 +156,8 @@ class Lab:
         command = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
                    "--pid-file=", "--local-ttl=300", "--bind-interfaces", "--log-facility=-",
                    f"--listen-address={world.GATEWAY},{world.FAR_RESOLVER}"]
+        if self.case.get("ipv6"):
+            command.append(f"--listen-address={world.GATEWAY6}")
         if self.case.get("resolver") != "nothing-known":
             command.append("--local=/#/")
             overridden = self.case.get("filtered", {})

@@ -4,15 +4,16 @@ It forwards Ethernet frames, adds the delay and the hops of the way, and does wh
 One JSON configuration comes on standard input: {"client_side", "server_side": interfaces, "ways": [...], "rules": [...]}.
 Way: {"network": CIDR, "rtt_ms", "hops"}; the first that contains the address counts.
 Rule, by the packet that triggers it (one of the client's, if nothing else is said):
-  on = "question", name                   a DNS query for the name
-  on = "syn", address                     a connection attempt
+  on = "question", name, type, address    a DNS query for the name ("*": for any), of the type and to the resolver if they are given
+  on = "syn", address                     a connection attempt to the address or network
   on = "hello", name                      a ClientHello with the server name
   on = "hello-tail"                       what is left of a ClientHello after its first segment
   on = "nth-data", nth, address           the n-th segment with data of a connection to the address
-  on = "data", every, most                every n-th segment with data, of either side, and how often at most
-  on = "big", over                        a TCP segment of the server with more bytes of data
-and what it does: drop (the packet; after "hello" and "nth-data" the whole connection from there on), send (a list of
-"reset", "reset-ack", "fin", "refuse", "prohibited", "alert", "page"), answer (DNS, see packet.dns_reply), ttl, after_ms,
+  on = "data", every                      every n-th segment with data, of either side
+  on = "big", over, of                    a TCP segment of the server with more bytes of data; of the client with of = "client"
+each at most `most` times, if that is given; and what it does: drop (the packet; after "hello" and "nth-data" the whole connection from there on), send (a list of
+"reset", "reset-ack", "fin", "refuse", "prohibited", "alert", "page", "icmp"; for "icmp" type and code of the error in
+`icmp`, its sender in `router`, else the host itself, and `mtu` where it says one), answer (DNS, see packet.dns_reply), ttl, after_ms,
 block_s (for so long every connection attempt to the address is dropped).
 Each line on standard input is answered by one on standard output; the end of input ends the program. To "state":
 {"waiting": frames not yet delivered, "client_frames": frames seen at the client's side}. To "interference": {"injected",
@@ -23,6 +24,7 @@ import heapq
 import ipaddress
 import itertools
 import json
+import math
 import select
 import socket
 import sys
@@ -48,7 +50,7 @@ class Rules:
         self.blocked = {}
         self.data = {}
         self.segments = 0
-        self.lost = 0
+        self.applied = [0] * len(rules)
 
     def judge(self, packet, from_client):
         here, there = (packet.src, packet.sport), (packet.dst, packet.dport)
@@ -60,9 +62,10 @@ class Rules:
         if from_client and packet.payload:
             self.data.setdefault(flow, set()).add(packet.seq)
         passes, sent = True, []
-        for rule in self.rules:
-            if not self.matches(rule, packet, flow, from_client):
+        for index, rule in enumerate(self.rules):
+            if self.applied[index] >= rule.get("most", math.inf) or not self.matches(rule, packet, flow, from_client):
                 continue
+            self.applied[index] += 1
             if rule.get("drop"):
                 passes = False
                 if rule["on"] in ("hello", "nth-data"):
@@ -78,14 +81,15 @@ class Rules:
         if on == "data":
             return tcp and packet.payload and self.loses(rule)
         if on == "big":
-            return tcp and not from_client and len(packet.payload) > rule["over"]
+            return tcp and from_client == (rule.get("of") == "client") and len(packet.payload) > rule["over"]
         if not from_client:
             return False
         if on == "question":
             asked = packet.protocol == p.UDP and packet.dport == 53 and p.question(packet.payload)
-            return asked and asked[0] == rule["name"]
+            of_type = "type" not in rule or (asked and asked[1] == p.QTYPES[rule["type"]])
+            return asked and rule["name"] in (asked[0], "*") and of_type and rule.get("address", packet.dst) == packet.dst
         if on == "syn":
-            return tcp and packet.flags & (p.SYN | p.ACK) == p.SYN and packet.dst == rule["address"]
+            return tcp and packet.flags & (p.SYN | p.ACK) == p.SYN and within(packet.dst, rule["address"])
         if not tcp or not packet.payload:
             return False
         # The first segment of a flow is the start of its ClientHello: the lab speaks TLS to these addresses only.
@@ -100,10 +104,7 @@ class Rules:
 
     def loses(self, rule):
         self.segments += 1
-        if self.segments % rule["every"] or self.lost >= rule["most"]:
-            return False
-        self.lost += 1
-        return True
+        return not self.segments % rule["every"]
 
     @staticmethod
     def build(rule, packet):
@@ -123,7 +124,10 @@ class Rules:
             elif kind == "refuse":
                 yield p.tcp_reply(packet, ttl, p.RST | p.ACK, 0, packet.seq + 1)
             elif kind == "prohibited":
-                yield p.prohibited(packet, rule["router"], ttl)
+                # RFC 1812 section 5.2.7.1.
+                yield p.icmp_error(packet, rule["router"], ttl, 3, 13)
+            elif kind == "icmp":
+                yield p.icmp_error(packet, rule.get("router", packet.dst), ttl, *rule["icmp"], rule.get("mtu", 0))
             elif kind == "alert":
                 # Fatal, access_denied (RFC 8446 section 6.2).
                 yield p.tcp_reply(packet, ttl, p.PSH | p.ACK, packet.ack, end, b"\x15\x03\x03\0\x02\x02\x31")
@@ -189,6 +193,10 @@ class Box:
                     print(json.dumps(state if asked == "state" else self.interference), flush=True)
                 else:
                     return
+
+
+def within(address, network):
+    return ipaddress.ip_address(address) in ipaddress.ip_network(network)
 
 
 def listen(interface):
