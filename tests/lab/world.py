@@ -57,8 +57,8 @@ WAYS = [
 
 
 def sites(changes):
-    """The sites with a case's changes: {site: {key: value}}; `absent = true` takes a site's listeners away."""
-    merged = {name: {**SITE_DEFAULTS, **site, **changes.get(name, {})} for name, site in SITES.items()}
+    """The sites with a case's changes: {site: {key: value}}, or more sites; `absent = true` takes a site's listeners away."""
+    merged = {name: {**SITE_DEFAULTS, **SITES.get(name, {}), **changes.get(name, {})} for name in {**SITES, **changes}}
     return {name: site for name, site in merged.items() if not site.get("absent")}
 
 
