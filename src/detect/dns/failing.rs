@@ -140,7 +140,7 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
     for (_, other) in name.answers().filter(|(_, other)| other.truncated) {
         finding.cite(Evidence::frame("truncated_answer", other.at, ""));
     }
-    Some(finding)
+    Some(finding.with_evidence(name.questions()))
 }
 
 /// The connection was refused or cut off, or waited in vain for long enough.

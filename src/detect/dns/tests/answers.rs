@@ -240,6 +240,30 @@ fn a_poisoned_family_beside_a_working_one_is_less_bad() {
 }
 
 #[test]
+fn a_poisoned_family_that_go_fell_for_is_bad_though_the_other_is_honest() {
+    let mut scene = Scene::new();
+    scene.honest(NAME, &[GOOD, GOOD_V6]);
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &["10.66.6.6"]);
+    scene.answer(&questions.1, &[GOOD_V6]);
+    scene.log("go: x: Get \"https://proxy.golang.org/x\": dial tcp 10.66.6.6:443: i/o timeout");
+    assert_eq!(finding(&scene, Code::DnsBogonAnswer).severity, Severity::High);
+}
+
+#[test]
+fn a_tunnels_address_is_a_bogon_where_nothing_answers_at_it() {
+    let mut scene = Scene::new();
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &["198.18.0.5"]);
+    let tcp = scene.connect("198.18.0.5:443");
+    for _ in 0..3 {
+        scene.after_ms(1_000).syn(&tcp);
+    }
+    let found = finding(&scene, Code::DnsBogonAnswer);
+    assert_eq!((found.fault, found.confidence()), (Fault::Interference, Confidence::Moderate));
+}
+
+#[test]
 fn private_tunnelled_and_translated_addresses_may_be_right() {
     // Split horizon: a private name, which the public does not know.
     let mut scene = Scene::new();
