@@ -334,7 +334,9 @@ fn rejected_locally(case: &Case) -> Vec<Finding> {
                 };
                 case.lookups.iter().find(leads).map(|lookup| lookup.name.clone())
             });
-        if !own || !fatal || answered || host.is_none() || server.port() == 53 {
+        // A neighbour that does not answer ARP is reported by the system in the same way.
+        let absent = error.kind == IcmpKind::Unreachable && is_near(case, server.ip());
+        if !own || !fatal || absent || answered || host.is_none() || server.port() == 53 {
             continue;
         }
         let subject = Subject { host, address: Some(server.ip()), port: Some(server.port()), module: None };
@@ -367,10 +369,15 @@ fn blocked_locally(
     for error in case.go.errors() {
         let denied = matches!(error.kind.innermost(), GoErrorKind::PermissionDenied);
         let no_route = matches!(error.kind.innermost(), GoErrorKind::NetworkUnreachable | GoErrorKind::NoRoute);
-        if !denied && !no_route {
+        // A firewall's reject reads like the host's own refusal, and its drop like silence, but for the SYN.
+        let unsent = matches!(error.kind.innermost(), GoErrorKind::ConnectionRefused | GoErrorKind::DialTimeout);
+        if !denied && !no_route && !unsent {
             continue;
         }
         let Some(address) = error.address else { continue };
+        if unsent && (groups.contains_key(&address) || !leaves_a_gap(case, reference, address.ip())) {
+            continue;
+        }
         if groups.get(&address).is_some_and(|group| group.iter().any(|connection| !connection.icmp.is_empty())) {
             continue;
         }
@@ -384,13 +391,16 @@ fn blocked_locally(
         let watched = case.lookups.iter().any(|lookup| lookup.query.is_some())
             || case.connections.iter().any(|other| other.relevance > Relevance::Other);
         let honest = reference.special(address.ip()).is_none();
-        let confidence = if watched && !sent { Confidence::Strong } else { Confidence::Moderate };
+        let tcp = case.connections.iter().any(|other| other.relevance > Relevance::Other);
+        let confidence =
+            if watched && !sent && (tcp || !unsent) { Confidence::Strong } else { Confidence::Moderate };
         // Without an answer to ARP or neighbour discovery the system says the same.
         let near = no_route && is_near(case, address.ip());
         let what = match error.kind.innermost() {
             GoErrorKind::NoRoute if near => "finds no neighbour for",
             GoErrorKind::NoRoute => "rejects",
             _ if denied => "does not permit",
+            _ if unsent => "keeps back",
             _ => "has no route for",
         };
         let summary = format!(
@@ -399,7 +409,7 @@ fn blocked_locally(
         );
         // A missing route reads "network is unreachable". "No route to host" without a packet on a working network is a
         // firewall's reject, or a route made to say so.
-        let policy = denied || (!sent && !near && watched && matches!(error.kind.innermost(), GoErrorKind::NoRoute));
+        let policy = denied || unsent || (!sent && !near && watched && matches!(error.kind.innermost(), GoErrorKind::NoRoute));
         let (code, remedy) = if near && !policy {
             (Code::NetUnreachable, "Look whether that host is up: the client finds no such neighbour in its own network.")
         } else if policy {
@@ -419,7 +429,9 @@ fn blocked_locally(
             summary,
         )
         .with_remedy(remedy, Some(if policy { "nft list ruleset" } else { "ip route get 203.0.113.1" }));
-        if policy && !denied {
+        if unsent {
+            finding = finding.not_excluding("a recording that leaves out TCP, or the device that it goes through");
+        } else if policy && !denied {
             finding = finding.not_excluding(
                 "a route of the client that rejects this address, or a neighbour that does not answer ARP",
             );
@@ -431,6 +443,15 @@ fn blocked_locally(
         found.push(finding);
     }
     found
+}
+
+/// Whether a SYN to that public address should be in the recording: the question that gave go the address is.
+fn leaves_a_gap(case: &Case, reference: &Reference, address: IpAddr) -> bool {
+    let answered = case.lookups.iter().any(|lookup| {
+        lookup.query.is_some()
+            && lookup.answers.iter().flat_map(crate::observation::Answer::addresses).any(|given| given == address)
+    });
+    answered && reference.special(address).is_none() && case.health.damaged == 0
 }
 
 /// Whether the address is in the client's own network, as far as can be told without its prefix length: /24 or /64.

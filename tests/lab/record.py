@@ -109,9 +109,10 @@ class Recorder:
         if "disk_kb" in self.troubles:
             sh("mount", "-t", "tmpfs", "-o", f"size={self.troubles['disk_kb']}k", "tmpfs", capture.parent)
             lab.exit.callback(sh, "umount", capture.parent)
-        # What a recorder writes at once is not lost when it is killed.
+        # What a recorder writes at once is not lost when it is killed. The buffer has a slot of 256 KiB for each packet.
         at_once = [] if "killed" in self.troubles else ["-U"]
-        self.command = ["tcpdump", *at_once, "--immediate-mode", "-Z", "root", "-w", capture, *case.get("tcpdump", ["-i", lab.link])]
+        self.command = ["tcpdump", *at_once, "--immediate-mode", "-B", "65536", "-Z", "root", "-w", capture,
+                        *case.get("tcpdump", ["-i", lab.link])]
         self.process = None
         self.watch()
 

@@ -169,7 +169,7 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
     )
 }
 
-/// Whether go complained about the name, or no handshake for it at that address got an answer.
+/// Whether go complained about the name, or no handshake for it at that address got an answer that the client took.
 fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
     let mut tried = case
         .handshakes
@@ -184,7 +184,8 @@ fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
                 // A hello at the end of a recording may have been answered after it.
                 let repeated =
                     case.connection(handshake.flow).is_some_and(|connection| connection.retransmissions.to_server > 1);
-                handshake.server_hello.is_none()
+                handshake.outcome == Outcome::RejectedByClient
+                    || handshake.server_hello.is_none()
                     && match handshake.outcome {
                         Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
                         Outcome::Unanswered => repeated,

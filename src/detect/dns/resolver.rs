@@ -140,6 +140,9 @@ fn impostor(case: &Case, reference: &Reference, resolver: SocketAddr, lookups: &
     )
     .with_reference("RFC 8499 §6");
     for lookup in lookups {
+        if let Some(query) = &lookup.query {
+            finding.cite(Evidence::frame("question", query.at, ""));
+        }
         for answer in &lookup.answers {
             finding.cite(Evidence::frame("answer", answer.at, format!("IP TTL {}", answer.ip.ttl)));
         }
