@@ -41,6 +41,11 @@ class Lab:
         self.sites = world.sites(case.get("sites", {}))
         # The device that has the client's addresses.
         self.link = "br0" if case.get("bridged") else "c0"
+        # Where the go command runs.
+        self.at = "client"
+        if case.get("container"):
+            self.at = "box"
+            self.ns["box"] = f"goprobe-{os.getpid()}-box"
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -64,14 +69,15 @@ class Lab:
         for role, name in self.ns.items():
             sh("ip", "netns", "add", name)
             self.exit.callback(sh, "ip", "netns", "del", name)
-            servers = self.case.get("nameservers", [world.GATEWAY]) if role == "client" else [world.GATEWAY]
+            own = role in ("client", "box")
+            servers = self.case.get("nameservers", [world.GATEWAY]) if own else [world.GATEWAY]
             lines = [f"nameserver {server}" for server in servers]
-            lines += self.case.get("resolv_conf", []) if role == "client" else []
+            lines += self.case.get("resolv_conf", []) if own else []
             etc = pathlib.Path("/etc/netns") / name
             etc.mkdir(parents=True)
             self.exit.callback(sh, "rm", "-r", etc)
             (etc / "resolv.conf").write_text("\n".join(lines) + "\n")
-            hosts = ["127.0.0.1 localhost", *(self.case.get("hosts", []) if role == "client" else [])]
+            hosts = ["127.0.0.1 localhost", *(self.case.get("hosts", []) if own else [])]
             (etc / "hosts").write_text("\n".join(hosts) + "\n")
 
     def addresses(self):
@@ -106,9 +112,30 @@ class Lab:
             self.run("client", "ip", "route", "add", "default", "via", world.GATEWAY6)
             self.run("net", "ip", "address", "add", f"{world.GATEWAY6}/64", "dev", "n0", "nodad")
 
+        if self.at == "box":
+            self.container()
+
+    def container(self):
+        """A container at the client, behind a bridge and address translation, as container engines set it up."""
+        sh("ip", "link", "add", "eth0", "address", "02:42:ac:11:00:02", "netns", self.ns["box"],
+           "type", "veth", "peer", "name", "veth0", "netns", self.ns["client"])
+        self.run("client", "ip", "link", "add", "docker0", "address", "02:42:ac:11:00:01", "type", "bridge")
+        self.run("client", "ip", "link", "set", "veth0", "master", "docker0")
+        self.run("client", "ip", "address", "add", f"{world.CONTAINER_GATEWAY}/16", "dev", "docker0")
+        self.run("box", "ip", "address", "add", f"{world.CONTAINER}/16", "dev", "eth0")
+        for role, link in (("client", "veth0"), ("client", "docker0"), ("box", "eth0")):
+            self.run(role, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+            self.run(role, "ip", "link", "set", link, "up")
+        self.run("box", "ip", "route", "add", "default", "via", world.CONTAINER_GATEWAY)
+        self.run("client", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for rule in ("add table ip nat", "add chain ip nat post { type nat hook postrouting priority 100 ; }",
+                     "add rule ip nat post oifname c0 masquerade"):
+            self.run("client", "nft", *rule.split())
+
     def check_closed(self):
         """Nothing but the lab's own links, and no way from the services to anywhere else."""
-        expected = {"client": {"lo", "c0", self.link}, "path": {"lo", "p0", "p1"}, "net": {"lo", "n0"}}
+        inside = {"veth0", "docker0"} if self.at == "box" else set()
+        expected = {"client": {"lo", "c0", self.link} | inside, "path": {"lo", "p0", "p1"}, "net": {"lo", "n0"}}
         for role, links in expected.items():
             found = {link["ifname"] for link in json.loads(self.run(role, "ip", "-json", "link"))}
             if found - {"sit0", "tunl0", "ip6tnl0"} != links:
@@ -275,7 +302,7 @@ connect_timeout 3 seconds
             state, now = self.ask_path("state"), time.monotonic()
             if state["client_frames"] != last["frames"] or state["waiting"]:
                 last.update(frames=state["client_frames"], since=now)
-            sockets = self.run("client", "ss", "-Htan", "state", "connected", "exclude", "time-wait")
+            sockets = self.run(self.at, "ss", "-Htan", "state", "connected", "exclude", "time-wait")
             return not sockets and now - last["since"] > 0.15
 
         until(quiet, 3)

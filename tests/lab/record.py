@@ -151,7 +151,7 @@ def run_go(lab, case, folder, recorder):
         if "go_sum" in case:
             (project / "go.sum").write_text("".join(f"{line}\n" for line in case["go_sum"]))
         with open(folder / "said", "w+") as output:
-            go = subprocess.Popen(["ip", "netns", "exec", lab.ns["client"], *case["command"].split()], cwd=project,
+            go = subprocess.Popen(["ip", "netns", "exec", lab.ns[lab.at], *case["command"].split()], cwd=project,
                                   env=go_environment(case, folder) | extra, stdout=subprocess.DEVNULL, stderr=output)
             if "recorder" in case:
                 until(lambda: recorder.watch() or go.poll() is not None, 120)

@@ -53,18 +53,17 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
             if !settled || one_way || was_answered_unseen(case, name) {
                 return None;
             }
-            (Code::DnsTimeout, "does not answer questions for")
+            (Code::DnsTimeout, "gives no answer to questions for")
         }
     };
     let mut resolvers: Vec<String> = lookups.iter().map(|lookup| lookup.resolver.ip().to_string()).collect();
     resolvers.sort();
     resolvers.dedup();
-    let summary = format!(
-        "The resolver {} {what} {}{}.",
-        resolvers.join(" and "),
-        name.name,
-        if others_fine { ", while it answers for other names" } else { "" }
-    );
+    let summary = match (resolvers.as_slice(), others_fine) {
+        ([resolver], true) => format!("The resolver {resolver} {what} {}, while it answers for other names.", name.name),
+        ([resolver], false) => format!("The resolver {resolver} {what} {}.", name.name),
+        _ => format!("Each of the resolvers {} {what} {}.", resolvers.join(" and "), name.name),
+    };
     let confidence = if others_fine || code != Code::DnsTimeout { Confidence::Strong } else { Confidence::Moderate };
     let questions = lookups.iter().filter_map(|lookup| lookup.query.as_ref());
     let mut evidence = answers()

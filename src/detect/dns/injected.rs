@@ -145,8 +145,8 @@ fn split(case: &Case, reference: &Reference, lookup: &Lookup) -> Option<Vec<(usi
     let least = suspicions.iter().map(|(_, suspicion)| suspicion.classes).min()?;
     // Each of two questions may have got an answer of its own: then one oddity is not enough.
     let repeated = lookup.query.as_ref().is_none_or(|query| query.repeats > 0);
-    // Where the answers are equally odd, or not odd at all, nobody is accused.
-    if most <= usize::from(repeated) || (most == least && lookup.answers.len() == 2) {
+    // Where the answers are equally odd, or not odd at all, nobody is accused; what is false by itself needs no honest rival.
+    if most <= usize::from(repeated) || (most == least && lookup.answers.len() == 2 && least < 2) {
         return None;
     }
     suspicions.sort_by_key(|(index, _)| *index);

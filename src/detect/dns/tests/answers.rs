@@ -34,6 +34,16 @@ fn three_forged_answers_are_all_cited() {
 }
 
 #[test]
+fn two_different_known_lies_need_no_honest_answer() {
+    let mut scene = Scene::new();
+    let question = scene.ask(NAME, RecordType::A);
+    scene.answer_as(&question, &[POISON], 0, 57, false);
+    scene.answer_as(&question, &["8.7.198.45"], 0, 91, false);
+    let found = finding(&scene, Code::DnsInjectedAnswer);
+    cites(&found, &[2, 3]);
+}
+
+#[test]
 fn a_copied_ttl_and_edns_do_not_hide_a_contradiction() {
     let mut scene = Scene::new();
     scene.honest(NAME, &[GOOD]);
