@@ -65,12 +65,8 @@ const NOT_BUILT: &[&str] = &[
 /// Codes with a detector and without a recording in `captures/` that expects them; scenes in the code test them. Entries
 /// only go.
 const NOT_RECORDED: &[&str] = &[
-    "capture.lossy",
     "capture.duplicated",
     "capture.midstream",
-    "capture.damaged",
-    "dns.nxdomain",
-    "dns.unexpected_range",
     "tcp.throttled",
     "cert.rejected_by_client",
     "cert.weak_signature",

@@ -267,6 +267,14 @@ pub(super) fn explains(cause: &Finding, symptom: &Finding) -> Option<usize> {
     })
 }
 
+/// Whether the symptom is told as part of its cause alone: what happens at an address that a lie led to is nobody's doing
+/// there, and by itself would accuse the wrong one. What a filter or portal says at that address stands, since it tells who lied.
+pub(super) fn dissolves(cause: &Finding, symptom: &Finding) -> bool {
+    LIES.contains(&cause.code)
+        && matches!(symptom.code.family(), "net" | "tcp" | "tls" | "cert")
+        && addresses(cause).iter().any(|address| addresses(symptom).contains(address))
+}
+
 /// Whether the verdict may rest on it: it matters, it is not harmless, and it is about the go command's own traffic.
 pub(super) fn can_be_cause(finding: &Finding) -> bool {
     finding.severity >= Severity::Medium && finding.fault != Fault::Harmless && !finding.incidental

@@ -80,10 +80,6 @@ def run(lab, case, folder, environment, answers):
     options = [*case.get("options", []), "-w", out / "capture.pcapng", "-o", out / "report.json",
                "--format", "json", "--observations", *facts]
     inside = ["ip", "netns", "exec", lab.ns["client"]]
-    if case.get("stub"):
-        lab.start("client", ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
-                             "--pid-file=", "--log-facility=-", "--listen-address=127.0.0.1", "--bind-interfaces",
-                             f"--server={world.GATEWAY}"], "started, version")
     if "user" in case:
         sh("chown", "-R", case["user"], folder)
     with contextlib.ExitStack() as beside:

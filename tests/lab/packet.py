@@ -4,7 +4,7 @@ import socket
 import struct
 
 ETHERNET = 14
-ICMP, TCP, UDP = 1, 6, 17
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
 RCODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
@@ -138,9 +138,11 @@ def tcp_segment(like, turned, flags, seq, ack, payload=b"", *, ttl=64, ip_id=0, 
     return framed(macs, like.version, src, dst, TCP, head + options + payload, 16, ttl, ip_id, df)
 
 
-def prohibited(to, src, ttl):
-    """ICMP destination unreachable, communication administratively prohibited (RFC 1812 section 5.2.7.1)."""
-    return reply(to, src, ttl, ICMP, struct.pack("!BBHI", 3, 13, 0, 0) + to.ip[:28], 2)
+def icmp_error(to, src, ttl, kind, code, mtu=0):
+    """An ICMP error of that type and code about the packet (RFC 792; over IPv6 RFC 4443), with the next hop's MTU if it says one."""
+    quoted = to.ip[:28] if to.version == 4 else to.ip[:1232]
+    rest = struct.pack("!I", mtu) + quoted
+    return reply(to, src, ttl, ICMP if to.version == 4 else ICMPV6, struct.pack("!BBH", kind, code, 0) + rest, 2)
 
 
 def question(payload):
@@ -154,16 +156,39 @@ def question(payload):
     return ".".join(labels).lower(), struct.unpack_from("!H", payload, at + 1)[0], at + 5
 
 
+def wire_name(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+
+
+def record(owner, kind, data):
+    return owner + struct.pack("!HHIH", kind, 1, 180, len(data)) + data
+
+
 def dns_reply(to, ttl, answer):
-    """An answer to the query `to`: {"A": ADDRESS, "AAAA": ADDRESS, "rcode": NAME, "truncated": true}; without EDNS0, as injectors send it."""
+    """An answer to the query `to`: {"A": ADDRESS or list, "AAAA": the same, "CNAME": list of names before it, "rcode": NAME,
+    "truncated", "soa" (in the authority section), "edns", "bare" (without the question): true, "case": "upper"}; as injectors
+    send it, if nothing else is said. Without "A" or "AAAA" the question of that type has no answer."""
     _, qtype, end = question(to.payload)
-    address = next((answer.get(name) for name, number in QTYPES.items() if number == qtype), None)
-    rcode = RCODES[answer.get("rcode", "NOERROR")]
-    flags = 0x8180 | rcode | (0x0200 if answer.get("truncated") else 0)
-    message = to.payload[:2] + struct.pack("!HHHHH", flags, 1, 1 if address else 0, 0, 0) + to.payload[12:end]
-    if address:
-        data = packed(address)
-        message += struct.pack("!HHHIH", 0xC00C, qtype, 1, 180, len(data)) + data
+    given = next((answer.get(name, []) for name, number in QTYPES.items() if number == qtype), [])
+    addresses = [given] if isinstance(given, str) else given
+    asked = to.payload[12:end]
+    if answer.get("case") == "upper":
+        asked = asked[:-4].upper() + asked[-4:]
+    owner, answers = b"\xc0\x0c", []
+    for alias in answer.get("CNAME", []):
+        answers.append(record(owner, 5, wire_name(alias)))
+        owner = wire_name(alias)
+    answers += [record(owner, qtype, packed(address)) for address in addresses]
+    authority = []
+    if answer.get("soa"):
+        data = wire_name("ns.lab.example") + wire_name("hostmaster.lab.example") + struct.pack("!IIIII", 1, 900, 900, 1800, 60)
+        authority.append(record(wire_name("org"), 6, data))
+    extra = [b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)] if answer.get("edns") else []
+    flags = 0x8180 | RCODES[answer.get("rcode", "NOERROR")] | (0x0200 if answer.get("truncated") else 0)
+    asks = not answer.get("bare")
+    counts = (flags, int(asks), len(answers), len(authority), len(extra))
+    message = to.payload[:2] + struct.pack("!HHHHH", *counts) + (asked if asks else b"")
+    message += b"".join(answers + authority + extra)
     return reply(to, to.dst, ttl, UDP, struct.pack("!HHHH", to.dport, to.sport, 8 + len(message), 0) + message, 6)
 
 

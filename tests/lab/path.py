@@ -4,8 +4,8 @@ It forwards Ethernet frames, adds the delay and the hops of the way, and does wh
 One JSON configuration comes on standard input: {"client_side", "server_side": interfaces, "ways": [...], "rules": [...]}.
 Way: {"network": CIDR, "rtt_ms", "hops"}; the first that contains the address counts.
 Rule, by the packet that triggers it (one of the client's, if nothing else is said):
-  on = "question", name                   a DNS query for the name
-  on = "syn", address                     a connection attempt
+  on = "question", name, type, address    a DNS query for the name ("*": for any), of the type and to the resolver if they are given
+  on = "syn", address                     a connection attempt to the address or network
   on = "hello", name                      a ClientHello with the server name (or one of a list of names, or "*" for any), also
                                           inside a CONNECT tunnel; over: only if it has more bytes
   on = "hello-tail"                       what is left of a ClientHello after its first segment
@@ -14,14 +14,15 @@ Rule, by the packet that triggers it (one of the client's, if nothing else is sa
   on = "server-data", address             a segment of the server with data: the n-th with "nth", the one with which more than
                                           "bytes" bytes have come
   on = "data", every, most                every n-th segment with data, of either side, and how often at most
-  on = "big", over                        a TCP segment of the server with more bytes of data
+  on = "big", over, of                    a TCP segment of the server with more bytes of data; of the client with of = "client"
   on = "rate", address, kbps, burst       a segment of the server that exceeds a token bucket
   on = "idle", address, after_s           a segment of either side after so long a silence
 and what it does:
   drop        the packet; after "hello", "connect", "nth-data", "server-data" and "idle" the whole connection from there on
               ("client" or "server": only what that side sends, "packet": only the packet)
   send        a list of "reset", "reset-ack", "reset-data", "fin", "refuse", "prohibited", "alert" (or "alert:N"), "page"; with
-              "+N" the sequence number is N too high
+              "+N" the sequence number is N too high; "icmp": an error of the type and code in `icmp`, from `router`, else
+              from the host itself, with `mtu` where it says one
   to          whom: "client" (default), "server", "both"
   ttl         a number, a list that is gone through, "client" or "server": as that side's packets have it at the client
   ip_id, df, window, timestamps (true: those that the server would write)
@@ -135,7 +136,7 @@ class Rules:
             self.segments += bool(tcp and packet.payload)
             return tcp and packet.payload and self.segments % rule["every"] == 0
         if on == "big":
-            return tcp and not from_client and len(packet.payload) > rule["over"]
+            return tcp and from_client == (rule.get("of") == "client") and len(packet.payload) > rule["over"]
         if on == "idle":
             near = packet.dst if from_client else packet.src
             return tcp and near == rule["address"] and time.monotonic() - flow.last >= rule["after_s"]
@@ -149,9 +150,10 @@ class Rules:
             return False
         if on == "question":
             asked = packet.protocol == p.UDP and packet.dport == 53 and p.question(packet.payload)
-            return asked and asked[0] == rule["name"]
+            of_type = "type" not in rule or (asked and asked[1] == p.QTYPES[rule["type"]])
+            return asked and rule["name"] in (asked[0], "*") and of_type and rule.get("address", packet.dst) == packet.dst
         if on == "syn":
-            return tcp and packet.flags & (p.SYN | p.ACK) == p.SYN and packet.dst == rule["address"]
+            return tcp and packet.flags & (p.SYN | p.ACK) == p.SYN and within(packet.dst, rule["address"])
         if not tcp or not packet.payload:
             return False
         if on == "nth-data":
@@ -234,7 +236,11 @@ def build(rule, packet, from_client, passes, flow):
         kind, _, ahead = what.partition("+")
         ttl = next(ttls)
         if kind == "prohibited":
-            yield True, p.prohibited(packet, rule["router"], ttl)
+            # RFC 1812 section 5.2.7.1.
+            yield True, p.icmp_error(packet, rule["router"], ttl, 3, 13)
+            continue
+        if kind == "icmp":
+            yield True, p.icmp_error(packet, rule.get("router", packet.dst), ttl, *rule["icmp"], rule.get("mtu", 0))
             continue
         for to_client in sides:
             turned = to_client == from_client
@@ -312,6 +318,10 @@ class Box:
                     print(json.dumps(state if asked == "state" else self.interference), flush=True)
                 else:
                     return
+
+
+def within(address, network):
+    return ipaddress.ip_address(address) in ipaddress.ip_network(network)
 
 
 def listen(interface):

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::view::{Identity, Name, identity, network};
+use super::view::{Identity, Name, identity, network, reached_beside};
 use crate::detect::subject::address_is_honest;
-use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity, Subject};
+use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, Severity, Subject};
 use crate::observation::{Answer, Case, Lookup, Opening, Outcome};
 use crate::reference::{Reference, Special};
 use crate::types::Moment;
@@ -21,17 +21,24 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
             by_address.entry(address).or_default().push((lookup, answer));
         }
     }
-    let working = by_address.keys().any(|address| {
-        address_is_honest(reference, name.name, *address) == Some(true)
-            || matches!(identity(case, name.name, *address), Identity::Confirmed(_))
-    });
-    let mut findings: Vec<Finding> = Vec::new();
-    for (address, answers) in &by_address {
-        let Some(mut finding) = judge(case, reference, name, *address) else { continue };
-        // A poisoned AAAA beside a working A, or the reverse: interference that hindered nothing.
-        if working && finding.severity > Severity::Medium {
-            finding = finding.with_severity(Severity::Medium);
+    let mut lies: Vec<(IpAddr, Finding)> = by_address
+        .keys()
+        .filter_map(|address| Some((*address, judge(case, reference, name, *address)?)))
+        .collect();
+    let wrong: Vec<IpAddr> = lies
+        .iter()
+        .filter(|(_, finding)| finding.fault == Fault::Interference)
+        .map(|(address, _)| *address)
+        .collect();
+    // A poisoned AAAA beside a working A, or the reverse: interference that hindered nothing.
+    if reached_beside(case, reference, name, &wrong) {
+        for (_, finding) in lies.iter_mut().filter(|(_, finding)| finding.fault == Fault::Interference) {
+            finding.severity = finding.severity.min(Severity::Medium);
         }
+    }
+    let mut findings: Vec<Finding> = Vec::new();
+    for (address, mut finding) in lies {
+        let answers = by_address.get(&address).map(Vec::as_slice).unwrap_or_default();
         for (lookup, answer) in answers {
             if let Some(query) = &lookup.query {
                 finding.cite(Evidence::frame("question", query.at, ""));
@@ -57,6 +64,13 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
 
 /// Several wrong addresses of one name are one lie.
 fn merge(known: &mut Finding, more: &Finding) {
+    let addresses = [known.subject.address, more.subject.address].into_iter().flatten().map(|one| one.to_string());
+    match known.details.get_mut("addresses") {
+        Some(Detail::List(list)) => list.extend(more.subject.address.map(|address| address.to_string())),
+        _ => {
+            known.details.insert("addresses", Detail::List(addresses.collect()));
+        }
+    }
     if more.confidence() > known.confidence() {
         known.set_confidence(more.confidence());
     }
@@ -69,7 +83,7 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
     }
     let identity = identity(case, name.name, address);
     if let Some(special) = reference.special(address) {
-        return bogon(reference, name, address, special, &identity);
+        return bogon(case, reference, name, address, special, &identity);
     }
     if let Identity::Confirmed(_) = identity {
         return unexpected(reference, name, address, &identity);
@@ -155,7 +169,7 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
     )
 }
 
-/// Whether go complained about the name, or no handshake for it at that address got an answer.
+/// Whether go complained about the name, or no handshake for it at that address got an answer that the client took.
 fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
     let mut tried = case
         .handshakes
@@ -170,7 +184,8 @@ fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
                 // A hello at the end of a recording may have been answered after it.
                 let repeated =
                     case.connection(handshake.flow).is_some_and(|connection| connection.retransmissions.to_server > 1);
-                handshake.server_hello.is_none()
+                handshake.outcome == Outcome::RejectedByClient
+                    || handshake.server_hello.is_none()
                     && match handshake.outcome {
                         Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
                         Outcome::Unanswered => repeated,
@@ -198,6 +213,7 @@ fn first_answer(name: &Name<'_>, address: IpAddr) -> Option<Evidence> {
 
 /// A public name with an address that the public Internet does not have.
 fn bogon(
+    case: &Case,
     reference: &Reference,
     name: &Name<'_>,
     address: IpAddr,
@@ -212,14 +228,20 @@ fn bogon(
     if !public {
         return None;
     }
-    if special == Special::Benchmarking {
+    // Tunnels on this machine or the router answer like that, and are nobody's lie as long as they work.
+    let tunnel = special == Special::Benchmarking;
+    if tunnel && !matches!(identity, Identity::Contradicted { .. }) && !leads_nowhere(case, address) {
         return unexpected(reference, name, address, identity);
     }
     if let Identity::Confirmed(_) = identity {
         return unexpected(reference, name, address, identity);
     }
     let exists = reference.honest_name(name.name).is_some_and(|honest| honest.addresses().next().is_some());
-    let confidence = if exists { Confidence::Proven } else { Confidence::Strong };
+    let confidence = match (tunnel, exists) {
+        (true, _) => Confidence::Moderate,
+        (false, true) => Confidence::Proven,
+        (false, false) => Confidence::Strong,
+    };
     let summary = format!("{} is a public name, but was answered with {address} ({}).", name.name, special.describe());
     let finding = Finding::new(
         Code::DnsBogonAnswer,
@@ -237,6 +259,10 @@ fn bogon(
         Some(&format!("dig +tls @9.9.9.9 {}", name.name)),
     )
     .with_reference("RFC 6890");
+    let finding = match tunnel {
+        true => finding.not_excluding("a tunnel of this machine or its router (\"fake IP\") that does not work"),
+        false => finding,
+    };
     Some(if exists {
         finding.excluding("the name has no public address", "honest resolvers answer with public ones")
     } else {

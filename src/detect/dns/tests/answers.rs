@@ -34,6 +34,16 @@ fn three_forged_answers_are_all_cited() {
 }
 
 #[test]
+fn two_different_known_lies_need_no_honest_answer() {
+    let mut scene = Scene::new();
+    let question = scene.ask(NAME, RecordType::A);
+    scene.answer_as(&question, &[POISON], 0, 57, false);
+    scene.answer_as(&question, &["8.7.198.45"], 0, 91, false);
+    let found = finding(&scene, Code::DnsInjectedAnswer);
+    cites(&found, &[2, 3]);
+}
+
+#[test]
 fn a_copied_ttl_and_edns_do_not_hide_a_contradiction() {
     let mut scene = Scene::new();
     scene.honest(NAME, &[GOOD]);
@@ -237,6 +247,30 @@ fn a_poisoned_family_beside_a_working_one_is_less_bad() {
     let found = finding(&scene, Code::DnsBogonAnswer);
     assert_eq!(found.severity, Severity::Medium);
     cites(&found, &[4]);
+}
+
+#[test]
+fn a_poisoned_family_that_go_fell_for_is_bad_though_the_other_is_honest() {
+    let mut scene = Scene::new();
+    scene.honest(NAME, &[GOOD, GOOD_V6]);
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &["10.66.6.6"]);
+    scene.answer(&questions.1, &[GOOD_V6]);
+    scene.log("go: x: Get \"https://proxy.golang.org/x\": dial tcp 10.66.6.6:443: i/o timeout");
+    assert_eq!(finding(&scene, Code::DnsBogonAnswer).severity, Severity::High);
+}
+
+#[test]
+fn a_tunnels_address_is_a_bogon_where_nothing_answers_at_it() {
+    let mut scene = Scene::new();
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &["198.18.0.5"]);
+    let tcp = scene.connect("198.18.0.5:443");
+    for _ in 0..3 {
+        scene.after_ms(1_000).syn(&tcp);
+    }
+    let found = finding(&scene, Code::DnsBogonAnswer);
+    assert_eq!((found.fault, found.confidence()), (Fault::Interference, Confidence::Moderate));
 }
 
 #[test]
