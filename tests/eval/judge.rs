@@ -16,7 +16,7 @@ pub(crate) enum Worth {
     Part,
     /// It follows from what the truth names.
     Consequence,
-    /// Of low severity or none, beside the truth and not denied by it: it accuses nobody.
+    /// Of low severity or none, so that it accuses nobody; or beside a cause that has no code yet.
     Remark,
     /// All else: what the truth denies, and what it does not know of.
     Wrong,
@@ -152,6 +152,10 @@ fn worth(truth: &Truth, finding: &Value, unseen: bool) -> Worth {
         let here = ban.hosts.is_empty() || host.is_some_and(|host| ban.hosts.iter().any(|one| one == host));
         here && is_of(code, &ban.selector)
     });
+    // Where nobody has said which code a cause means, only what the truth denies can be told to be wrong.
+    if !denied && truth.causes.iter().any(|cause| cause.codes.is_empty()) {
+        return Worth::Remark;
+    }
     let follows = truth.causes.iter().flat_map(|cause| &cause.codes).any(|cause| follows_from(code, cause));
     if follows && !denied { Worth::Consequence } else { Worth::Wrong }
 }
@@ -235,6 +239,15 @@ mod tests {
         assert_eq!(worth_of(&truth, "cert.name_mismatch", "high", "a.example"), Worth::Wrong);
         truth.bans.clear();
         assert_eq!(worth_of(&truth, "cert.name_mismatch", "high", "a.example"), Worth::Consequence);
+    }
+
+    #[test]
+    fn beside_a_kind_without_a_code_only_what_is_denied_is_wrong() {
+        let mut truth = truth("");
+        truth.causes.iter_mut().for_each(|cause| cause.codes.clear());
+        assert_eq!(worth_of(&truth, "tls.sni_reset", "critical", "a.example"), Worth::Remark);
+        assert_eq!(worth_of(&truth, "cert.expired", "high", "a.example"), Worth::Wrong);
+        assert_eq!(judged(&truth, "tls.sni_reset", "critical", "a.example", 3).cause, None);
     }
 
     #[test]

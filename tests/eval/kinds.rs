@@ -108,3 +108,20 @@ pub(crate) fn follows_from(said: &str, code: &str) -> bool {
 pub(crate) fn is_of(code: &str, selector: &str) -> bool {
     selector.is_empty() || code == selector || code.split('.').next() == Some(selector)
 }
+
+#[cfg(test)]
+mod tests {
+    use goprobe::finding::Code;
+
+    use super::*;
+
+    #[test]
+    fn every_code_in_the_tables_exists() {
+        let of_kinds = KINDS.iter().flat_map(|kind| kind.codes);
+        let pairs = UNREAD.iter().chain(CONSEQUENCES);
+        let codes = of_kinds.chain(pairs.flat_map(|(code, others)| others.iter().chain([code])));
+        for code in codes {
+            assert!(Code::parse(code).is_some(), "{code}");
+        }
+    }
+}

@@ -161,6 +161,8 @@ fn ban(text: &str) -> Vec<Ban> {
     let hosts: Vec<String> = hosts.split(" or ").filter(|host| !host.is_empty()).map(str::to_owned).collect();
     let selectors: Vec<String> = match what.split_once('/') {
         Some(("*", _)) => vec![String::new()],
+        // What goprobe says of addresses as such is TCP's there.
+        Some(("tcp", "*")) => vec!["tcp".to_owned(), "net".to_owned()],
         Some((family, "*")) => vec![family.to_owned()],
         _ => kinds::of(what).and_then(|kind| kind.codes.first()).map(|code| (*code).to_owned()).into_iter().collect(),
     };
