@@ -94,7 +94,9 @@ fn hosts_file(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Find
         let evidence = evidence.or_else(|| by_words.map(|error| Evidence::log(error.line, error.text.clone())));
         let Some(evidence) = evidence else { continue };
         let other_lookups = !case.lookups.is_empty();
-        let classes = 1 + usize::from(other_lookups) + usize::from(by_words.is_some() || special);
+        let foreign = matches!(identity(case, &host, address), Identity::Contradicted { .. });
+        let classes =
+            1 + usize::from(other_lookups) + usize::from(by_words.is_some() || special) + usize::from(foreign);
         let subject = Subject { host: Some(host.clone()), address: Some(address), port: Some(port), module: None };
         let summary = format!(
             "go connects to {host} at {address}, which is not its address, and no DNS answer says so: the hosts file or another local setting does."

@@ -21,15 +21,10 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
             by_address.entry(address).or_default().push((lookup, answer));
         }
     }
-    let mut lies: Vec<(IpAddr, Finding)> = by_address
-        .keys()
-        .filter_map(|address| Some((*address, judge(case, reference, name, *address)?)))
-        .collect();
-    let wrong: Vec<IpAddr> = lies
-        .iter()
-        .filter(|(_, finding)| finding.fault == Fault::Interference)
-        .map(|(address, _)| *address)
-        .collect();
+    let mut lies: Vec<(IpAddr, Finding)> =
+        by_address.keys().filter_map(|address| Some((*address, judge(case, reference, name, *address)?))).collect();
+    let wrong: Vec<IpAddr> =
+        lies.iter().filter(|(_, finding)| finding.fault == Fault::Interference).map(|(address, _)| *address).collect();
     // A poisoned AAAA beside a working A, or the reverse: interference that hindered nothing.
     if reached_beside(case, reference, name, &wrong) {
         for (_, finding) in lies.iter_mut().filter(|(_, finding)| finding.fault == Fault::Interference) {
@@ -186,11 +181,11 @@ fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
                     case.connection(handshake.flow).is_some_and(|connection| connection.retransmissions.to_server > 1);
                 handshake.outcome == Outcome::RejectedByClient
                     || handshake.server_hello.is_none()
-                    && match handshake.outcome {
-                        Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
-                        Outcome::Unanswered => repeated,
-                        _ => false,
-                    }
+                        && match handshake.outcome {
+                            Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
+                            Outcome::Unanswered => repeated,
+                            _ => false,
+                        }
             }))
 }
 

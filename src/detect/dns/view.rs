@@ -142,9 +142,8 @@ pub(super) fn reached_beside(case: &Case, reference: &Reference, name: &Name<'_>
         [&error.host, &error.lookup].into_iter().flatten().any(|about| about == name.name)
             && !matches!(error.kind.innermost(), GoErrorKind::HttpStatus { .. })
     });
-    let right = |answer: &Answer| -> Vec<IpAddr> {
-        answer.addresses().filter(|address| !wrong.contains(address)).collect()
-    };
+    let right =
+        |answer: &Answer| -> Vec<IpAddr> { answer.addresses().filter(|address| !wrong.contains(address)).collect() };
     let tried = |address: &IpAddr| case.connections.iter().any(|connection| connection.server.ip() == *address);
     let confirmed = name
         .answers()
