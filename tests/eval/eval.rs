@@ -109,6 +109,11 @@ fn measured(judgements: &[Judgement]) -> Result<String> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let now = Timestamp::from_seconds(i64::try_from(now)?).to_string();
     let date = now.split('T').next().unwrap_or_default();
-    let levels = Tally::of(judgements).by_confidence();
-    Ok(format!("Measured on {date}:\n\n{}\n\n{}", summary(judgements), levels.trim_end()))
+    let sums = Tally::of(judgements);
+    Ok(format!(
+        "Measured on {date}:\n\n{}\n\n{}\n<details><summary>By code</summary>\n\n{}\n</details>",
+        summary(judgements),
+        sums.by_confidence(),
+        sums.by_code()
+    ))
 }
