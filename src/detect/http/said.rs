@@ -11,7 +11,7 @@ use crate::detect::subject::{connections_to, encrypted_answers, host_of, judged_
 use crate::finding::{Assessment, Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::go::log::GitErrorKind;
 use crate::go::{GoError, GoErrorKind};
-use crate::observation::{Case, End, Outcome, Relevance, Veil};
+use crate::observation::{Case, End, Handshake, Outcome, Relevance, Veil};
 use crate::reference::Reference;
 use crate::types::Direction;
 
@@ -37,7 +37,13 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
         let Some((host, url)) = about(case, error).filter(|(host, url)| !is_read(read, host, url)) else { continue };
         let ended = ended(case, error, &host);
         let said = || meaning(error, is_public_endpoint(reference, &host));
-        let Some(meaning) = ended.as_ref().map(|(meaning, _)| meaning.clone()).or_else(said) else { continue };
+        let Some(mut meaning) = ended.as_ref().map(|(meaning, _)| meaning.clone()).or_else(said) else { continue };
+        // Inside of a tunnel the proxy is the nearest that can end TLS.
+        let tunnelled =
+            |handshake: &Handshake| handshake.tunnel.is_some() && handshake.server_name.seen() == Some(&host);
+        if ended.is_none() && meaning.fault == Fault::Interference && case.handshakes.iter().any(tunnelled) {
+            meaning.fault = Fault::ProxyPolicy;
+        }
         if !known.insert((meaning.code, Some(host.clone()))) {
             continue;
         }
