@@ -14,7 +14,12 @@ use crate::reference::Reference;
 use crate::types::Direction;
 
 pub(super) const DETECTOR: Detector = Detector {
-    codes: &[Code::ArtifactChecksumMismatch, Code::ArtifactSumdbUnreachable, Code::ArtifactSumdbUntrusted],
+    codes: &[
+        Code::ArtifactChecksumMismatch,
+        Code::ArtifactSumdbUnreachable,
+        Code::ArtifactSumdbUntrusted,
+        Code::ArtifactInvalidZip,
+    ],
     assess,
 };
 
@@ -29,6 +34,7 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
     for error in case.go.errors() {
         let finding = match error.kind.innermost() {
             GoErrorKind::ChecksumMismatch { .. } => mismatch(case, error),
+            GoErrorKind::ZipInvalid if !direct_only(case) => invalid_zip(case, error),
             GoErrorKind::SumdbUntrusted(complaint) => Some(untrusted(case, error, complaint)),
             kind if error.sumdb && is_out_of_reach(kind) => unreachable(case, error),
             _ => None,
@@ -116,6 +122,41 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         Against::Sumdb(_) => finding,
         _ => finding.not_excluding("a go.sum line that was wrong from the start"),
     })
+}
+
+/// What came with success as an archive, and is none that go takes.
+fn invalid_zip(case: &Case, error: &GoError) -> Option<Finding> {
+    let module = error.module.clone();
+    // What is no archive at all is the http family's.
+    let something_else = case.exchanges.iter().any(|exchange| {
+        let request = ModuleRequest::from_url(&exchange.url).filter(|request| request.kind == RequestKind::Zip);
+        exchange.status == Some(200)
+            && !exchange.body_head.starts_with(b"PK")
+            && request.is_some_and(|request| request.module_version() == module)
+    });
+    if something_else {
+        return None;
+    }
+    let host = module_proxies(case).into_iter().next();
+    let name = module.clone().unwrap_or_else(|| "a module".to_owned());
+    let complaint = error.text.lines().next().and_then(|line| line.rsplit_once(": ")).map_or("", |(_, end)| end);
+    let summary = format!("The archive of {name} that came is no module zip: {complaint}.");
+    let seen = transfers(case, &name, false);
+    let confidence = if seen.is_empty() { Confidence::Moderate } else { Confidence::Strong };
+    let carried = carriers(case, false);
+    let subject = Subject { host, address: None, port: None, module };
+    let finding = Finding::new(Code::ArtifactInvalidZip, Fault::Upstream, confidence, subject, said(error), summary)
+        .with_evidence(seen)
+        .with_evidence(carried)
+        .with_class("zip")
+        .not_excluding("a module proxy or a cache before it that holds a broken file")
+        .not_excluding("somebody on the way who changes what is transferred")
+        .with_remedy(
+            "Fetch the archive from another module proxy and compare; have the operator of this one throw its copy away.",
+            Some("GOPROXY=https://proxy.golang.org GOMODCACHE=$(mktemp -d) go mod download -json"),
+        )
+        .with_reference("golang.org/x/mod/zip");
+    Some(finding)
 }
 
 fn untrusted(case: &Case, error: &GoError, complaint: &str) -> Finding {

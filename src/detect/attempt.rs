@@ -67,9 +67,16 @@ pub(super) fn fate(case: &Case, handshake: &Handshake, connection: &Connection) 
         Outcome::Reset => Fate::Interrupted { resets: resets() },
         Outcome::Closed if handshake.server_hello.is_none() => {
             let fin = connection.segments.towards(Direction::ToClient).find(|segment| segment.flags.fin()).copied();
-            // A proxy that ends a tunnel before the hello has arrived does not mean the hello.
-            let fin = fin.filter(|fin| handshake.tunnel.is_none() || is_of_hello(handshake, connection, fin));
-            fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: case.marks(connection, &fin) })
+            // A proxy that ends a tunnel before the hello has arrived does not mean the hello, however soon that is.
+            let marks = |fin: &Segment| {
+                let meant = handshake.tunnel.is_none() || is_of_hello(handshake, connection, fin);
+                if meant { case.marks(connection, fin) } else { Marks::default() }
+            };
+            // Where a page came instead of a tunnel there is nobody to answer a hello.
+            let tunnel = handshake.tunnel.and_then(|index| case.exchanges.get(index));
+            let kind = tunnel.and_then(|connect| connect.header("content-type"));
+            let fin = fin.filter(|_| !kind.is_some_and(|kind| kind.starts_with("text/html")));
+            fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: marks(&fin) })
         }
         Outcome::Closed => Fate::Interrupted { resets: Vec::new() },
         Outcome::Unanswered | Outcome::Incomplete => silence(case, handshake, connection),

@@ -268,7 +268,7 @@ fn in_handshake(case: &Case, connection: &Connection, segment: &Segment) -> bool
 }
 
 /// The client's data that the server never acknowledged, and what the client sent after them.
-pub(super) fn never_acknowledged(connection: &Connection) -> Vec<Segment> {
+fn never_acknowledged(connection: &Connection) -> Vec<Segment> {
     let Some(initial) = connection.initial_seq.to_server else { return Vec::new() };
     let acknowledged = connection.acknowledged.to_server.unwrap_or(0);
     if acknowledged >= connection.bytes.to_server {

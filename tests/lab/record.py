@@ -63,6 +63,8 @@ def go_environment(case, folder):
         environment["GOSUMDB"] = (folder / "sumdb.key").read_text()
     if case.get("trusts_appliance"):
         environment["SSL_CERT_FILE"] = f"{folder}/appliance.pem"
+    if case.get("git_trusts"):
+        environment["GIT_SSL_CAINFO"] = environment["SSL_CERT_FILE"]
     return environment | case.get("env", {})
 
 

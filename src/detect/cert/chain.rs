@@ -410,12 +410,17 @@ fn no_trust_store(case: &Case, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<F
         Confidence::Moderate,
         shown,
         format!(
-            "The chain of {host} reaches a public root, and the client rejects it all the same: it lacks the root certificates."
+            "The chain of {host} reaches a public root, and {} rejects it all the same: it lacks the root certificates.",
+            if shown.refused_by_git { "git" } else { "the client" }
         ),
     )?;
     let env = case.go.env.as_ref();
-    let set: Vec<&str> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .into_iter()
+    // git does not read what Go reads.
+    let keys: &[&str] =
+        if shown.refused_by_git { &["GIT_SSL_CAINFO", "GIT_SSL_CAPATH"] } else { &["SSL_CERT_FILE", "SSL_CERT_DIR"] };
+    let set: Vec<&str> = keys
+        .iter()
+        .copied()
         .filter(|key| env.and_then(|env| env.get(key)).is_some_and(|value| !value.is_empty()))
         .collect();
     for key in &set {

@@ -68,6 +68,7 @@ var httpManners = map[string]http.HandlerFunc{
 	"portal-200":       rawPage(http.StatusOK, portalForm),
 	"git-login":        rawPage(http.StatusUnauthorized, "HTTP Basic: Access denied\n", "Content-Type", "text/plain", "WWW-Authenticate", `Basic realm="GitLab"`),
 	"sign-in-page":     rawPage(http.StatusOK, signIn),
+	"storage-tampered": serveOtherStorage,
 	"tampered-mod":     except(".mod", words("text/plain; charset=utf-8", moduleFile+"\nrequire example.com/lab/evil v1.0.0\n")),
 	"wrong-info":       except(".info", words("application/json", `{"Version":"v9.9.9","Time":"2026-01-02T03:04:05Z"}`)),
 	"zip-forbidden":    except(".zip", refuse(http.StatusForbidden, "no")),

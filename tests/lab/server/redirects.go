@@ -58,6 +58,12 @@ func redirectToFilter(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "http://10.44.0.30/webfilter/deny.php?policy=12", http.StatusFound)
 }
 
+// serveOtherStorage is that service with another content in its zips.
+func serveOtherStorage(w http.ResponseWriter, r *http.Request) {
+	r.URL.Path = strings.TrimPrefix(r.URL.Path, "/proxy-golang-org-prod")
+	serveTamperedZip(w, r)
+}
+
 // serveZipFromStorage sends zips to a storage service over plain http, which nothing answers.
 func serveZipFromStorage(w http.ResponseWriter, r *http.Request) {
 	if zipAskedFor(r, moduleSource) != nil {
