@@ -392,8 +392,7 @@ fn blocked_locally(
             || case.connections.iter().any(|other| other.relevance > Relevance::Other);
         let honest = reference.special(address.ip()).is_none();
         let tcp = case.connections.iter().any(|other| other.relevance > Relevance::Other);
-        let confidence =
-            if watched && !sent && (tcp || !unsent) { Confidence::Strong } else { Confidence::Moderate };
+        let confidence = if watched && !sent && (tcp || !unsent) { Confidence::Strong } else { Confidence::Moderate };
         // Without an answer to ARP or neighbour discovery the system says the same.
         let near = no_route && is_near(case, address.ip());
         let what = match error.kind.innermost() {
@@ -409,9 +408,13 @@ fn blocked_locally(
         );
         // A missing route reads "network is unreachable". "No route to host" without a packet on a working network is a
         // firewall's reject, or a route made to say so.
-        let policy = denied || unsent || (!sent && !near && watched && matches!(error.kind.innermost(), GoErrorKind::NoRoute));
+        let policy =
+            denied || unsent || (!sent && !near && watched && matches!(error.kind.innermost(), GoErrorKind::NoRoute));
         let (code, remedy) = if near && !policy {
-            (Code::NetUnreachable, "Look whether that host is up: the client finds no such neighbour in its own network.")
+            (
+                Code::NetUnreachable,
+                "Look whether that host is up: the client finds no such neighbour in its own network.",
+            )
         } else if policy {
             (
                 Code::NetBlockedLocally,

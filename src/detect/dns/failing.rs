@@ -22,11 +22,8 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
     }
     // That there is no address of one family says nothing about the other.
     let of_no_use = |answer: &Answer| matches!(answer.rcode, SERVFAIL | REFUSED);
-    let settled_types: BTreeSet<RecordType> = name
-        .answers()
-        .filter(|(_, answer)| !of_no_use(answer))
-        .map(|(lookup, _)| lookup.record_type)
-        .collect();
+    let settled_types: BTreeSet<RecordType> =
+        name.answers().filter(|(_, answer)| !of_no_use(answer)).map(|(lookup, _)| lookup.record_type).collect();
     let lookups: Vec<&Lookup> = name
         .for_addresses()
         .filter(|lookup| lookup.query.is_some() && !settled_types.contains(&lookup.record_type))
@@ -60,7 +57,9 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
     resolvers.sort();
     resolvers.dedup();
     let summary = match (resolvers.as_slice(), others_fine) {
-        ([resolver], true) => format!("The resolver {resolver} {what} {}, while it answers for other names.", name.name),
+        ([resolver], true) => {
+            format!("The resolver {resolver} {what} {}, while it answers for other names.", name.name)
+        }
         ([resolver], false) => format!("The resolver {resolver} {what} {}.", name.name),
         _ => format!("Each of the resolvers {} {what} {}.", resolvers.join(" and "), name.name),
     };

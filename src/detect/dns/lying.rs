@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use super::view::{Identity, Name, identity, network, reached_beside};
 use crate::detect::subject::address_is_honest;
 use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, Severity, Subject};
-use crate::observation::{Answer, Case, Lookup, Opening, Outcome};
+use crate::observation::{Answer, Case, Connection, Lookup, Opening, Outcome};
 use crate::reference::{Reference, Special};
-use crate::types::Moment;
+use crate::types::{Moment, Span};
 
+/// go tries the other address family after 300 ms without an answer (`net.Dialer.FallbackDelay`).
+const FALLBACK: Span = Span::from_millis(300);
 /// Names that one address serves before it looks like a landing page for everything.
 const UNRELATED: usize = 3;
 
@@ -21,15 +23,10 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
             by_address.entry(address).or_default().push((lookup, answer));
         }
     }
-    let mut lies: Vec<(IpAddr, Finding)> = by_address
-        .keys()
-        .filter_map(|address| Some((*address, judge(case, reference, name, *address)?)))
-        .collect();
-    let wrong: Vec<IpAddr> = lies
-        .iter()
-        .filter(|(_, finding)| finding.fault == Fault::Interference)
-        .map(|(address, _)| *address)
-        .collect();
+    let mut lies: Vec<(IpAddr, Finding)> =
+        by_address.keys().filter_map(|address| Some((*address, judge(case, reference, name, *address)?))).collect();
+    let wrong: Vec<IpAddr> =
+        lies.iter().filter(|(_, finding)| finding.fault == Fault::Interference).map(|(address, _)| *address).collect();
     // A poisoned AAAA beside a working A, or the reverse: interference that hindered nothing.
     if reached_beside(case, reference, name, &wrong) {
         for (_, finding) in lies.iter_mut().filter(|(_, finding)| finding.fault == Fault::Interference) {
@@ -186,11 +183,11 @@ fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
                     case.connection(handshake.flow).is_some_and(|connection| connection.retransmissions.to_server > 1);
                 handshake.outcome == Outcome::RejectedByClient
                     || handshake.server_hello.is_none()
-                    && match handshake.outcome {
-                        Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
-                        Outcome::Unanswered => repeated,
-                        _ => false,
-                    }
+                        && match handshake.outcome {
+                            Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
+                            Outcome::Unanswered => repeated,
+                            _ => false,
+                        }
             }))
 }
 
@@ -322,11 +319,14 @@ fn registrable(name: &str) -> &str {
 
 /// Connections to the address were tried and none was answered by a server.
 pub(super) fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
-    let mut tried = case.connections.iter().filter(|connection| connection.server.ip() == address).peekable();
-    tried.peek().is_some()
-        && tried.all(|connection| match &connection.opening {
-            // A lone SYN at the end of a recording may have been answered after it.
-            Opening::Unanswered { syns } => syns.len() > 1,
+    let tried: Vec<&Connection> =
+        case.connections.iter().filter(|connection| connection.server.ip() == address).collect();
+    let went_on = |syn: &Moment| case.recording.until().is_some_and(|last| last.since(syn.time) >= FALLBACK);
+    !tried.is_empty()
+        && tried.iter().all(|connection| match &connection.opening {
+            // A lone SYN at the end of a recording may have been answered after it, or is lost; go gives several up after
+            // one SYN each where the other address family wins.
+            Opening::Unanswered { syns } => syns.len() > 1 || (tried.len() > 1 && syns.iter().all(went_on)),
             Opening::Refused { .. } => true,
             Opening::Established { .. } | Opening::Unseen(_) => false,
         })

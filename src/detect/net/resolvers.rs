@@ -57,7 +57,10 @@ fn turned_away_from(resolver: SocketAddr, errors: &[(&Lookup, &IcmpError)]) -> O
     };
     let mut finding = Finding::new(code, fault, Confidence::Proven, subject, evidence(error), summary)
         .with_text("icmp_from", error.from.to_string())
-        .with_remedy("Ask whoever runs that router or firewall to let DNS pass, or use a resolver inside of the network.", None)
+        .with_remedy(
+            "Ask whoever runs that router or firewall to let DNS pass, or use a resolver inside of the network.",
+            None,
+        )
         .with_reference("RFC 792")
         .with_reference("RFC 4443 §3.1");
     for (lookup, error) in errors {
@@ -76,12 +79,8 @@ fn not_permitted(case: &Case) -> Option<Finding> {
     if case.lookups.iter().any(|lookup| lookup.resolver == resolver && !lookup.answers.is_empty()) {
         return None;
     }
-    let subject = Subject {
-        host: error.lookup.clone(),
-        address: Some(resolver.ip()),
-        port: Some(resolver.port()),
-        module: None,
-    };
+    let subject =
+        Subject { host: error.lookup.clone(), address: Some(resolver.ip()), port: Some(resolver.port()), module: None };
     let mut finding = Finding::new(
         Code::NetBlockedLocally,
         Fault::Client,

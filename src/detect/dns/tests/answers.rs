@@ -261,6 +261,22 @@ fn a_poisoned_family_that_go_fell_for_is_bad_though_the_other_is_honest() {
 }
 
 #[test]
+fn a_poisoned_family_that_nobody_used_is_not_why_the_other_fails() {
+    let mut scene = Scene::new();
+    scene.honest(NAME, &[GOOD, GOOD_V6]);
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &[GOOD]);
+    scene.answer_as(&questions.1, &["2001::1f0d:4b21"], 0, 118, false);
+    scene.answer(&questions.1, &[GOOD_V6]);
+    let mut tcp = scene.connect("142.250.74.113:443");
+    scene.open(&mut tcp);
+    scene.hello(&mut tcp, NAME);
+    scene.reset(&tcp, 118);
+    scene.log("go: x: Get \"https://proxy.golang.org/x\": read tcp 192.168.1.23:40000->142.250.74.113:443: read: connection reset by peer");
+    assert_eq!(finding(&scene, Code::DnsInjectedAnswer).severity, Severity::Medium);
+}
+
+#[test]
 fn a_tunnels_address_is_a_bogon_where_nothing_answers_at_it() {
     let mut scene = Scene::new();
     let questions = ask(&mut scene, NAME);
