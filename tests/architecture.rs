@@ -63,7 +63,7 @@ const NOT_BUILT: &[&str] = &[
 
 /// Codes with a detector and without a recording in `captures/` that expects them; scenes in the code test them. Entries
 /// only go.
-const NOT_RECORDED: &[&str] = &["capture.duplicated", "capture.midstream", "tcp.throttled"];
+const NOT_RECORDED: &[&str] = &["tcp.throttled"];
 
 #[test]
 fn no_room_uses_one_that_it_may_not() {

@@ -33,7 +33,11 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
         for (index, suspicion) in split {
             let Some(answer) = lookup.answers.get(index) else { continue };
             match suspicion {
-                Some(suspicion) => forged.push((lookup, answer, suspicion, index == 0)),
+                // Recorders with several queues swap packets: the clock says what came first.
+                Some(suspicion) => {
+                    let first = lookup.answers.iter().all(|other| answer.at <= other.at);
+                    forged.push((lookup, answer, suspicion, first));
+                }
                 None => honest.push((lookup, answer)),
             }
         }

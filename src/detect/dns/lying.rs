@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use super::view::{Identity, Name, identity, network, reached_beside};
 use crate::detect::subject::address_is_honest;
 use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, Severity, Subject};
-use crate::observation::{Answer, Case, Lookup, Opening, Outcome};
+use crate::observation::{Answer, Case, Connection, Lookup, Opening, Outcome};
 use crate::reference::{Reference, Special};
-use crate::types::Moment;
+use crate::types::{Moment, Span};
 
+/// go tries the other address family after 300 ms without an answer (`net.Dialer.FallbackDelay`).
+const FALLBACK: Span = Span::from_millis(300);
 /// Names that one address serves before it looks like a landing page for everything.
 const UNRELATED: usize = 3;
 
@@ -228,7 +230,17 @@ fn bogon(
     if tunnel && !matches!(identity, Identity::Contradicted { .. }) && !leads_nowhere(case, address) {
         return unexpected(reference, name, address, identity);
     }
-    if let Identity::Confirmed(_) = identity {
+    // A company's mirror of the name lies inside; as long as nothing says that it does not work, it is one.
+    let inside = matches!(special, Special::Private | Special::Shared);
+    let fails = leads_nowhere(case, address)
+        || matches!(identity, Identity::Contradicted { .. })
+        || case.go.error_about(Some(name.name), Some(address)).is_some()
+        || case.handshakes.iter().any(|handshake| {
+            !matches!(handshake.outcome, Outcome::Completed | Outcome::Incomplete)
+                && handshake.server_name.seen().is_some_and(|server_name| server_name == name.name)
+                && case.connection(handshake.flow).is_some_and(|connection| connection.server.ip() == address)
+        });
+    if matches!(identity, Identity::Confirmed(_)) || (inside && !fails) {
         return unexpected(reference, name, address, identity);
     }
     let exists = reference.honest_name(name.name).is_some_and(|honest| honest.addresses().next().is_some());
@@ -317,11 +329,14 @@ fn registrable(name: &str) -> &str {
 
 /// Connections to the address were tried and none was answered by a server.
 pub(super) fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
-    let mut tried = case.connections.iter().filter(|connection| connection.server.ip() == address).peekable();
-    tried.peek().is_some()
-        && tried.all(|connection| match &connection.opening {
-            // A lone SYN at the end of a recording may have been answered after it.
-            Opening::Unanswered { syns } => syns.len() > 1,
+    let tried: Vec<&Connection> =
+        case.connections.iter().filter(|connection| connection.server.ip() == address).collect();
+    let went_on = |syn: &Moment| case.recording.until().is_some_and(|last| last.since(syn.time) >= FALLBACK);
+    !tried.is_empty()
+        && tried.iter().all(|connection| match &connection.opening {
+            // A lone SYN at the end of a recording may have been answered after it, or is lost; go gives several up after
+            // one SYN each where the other address family wins.
+            Opening::Unanswered { syns } => syns.len() > 1 || (tried.len() > 1 && syns.iter().all(went_on)),
             Opening::Refused { .. } => true,
             Opening::Established { .. } | Opening::Unseen(_) => false,
         })

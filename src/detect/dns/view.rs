@@ -136,15 +136,23 @@ pub(super) fn identity(case: &Case, name: &str, address: IpAddr) -> Identity {
     identity
 }
 
-/// Whether the name was reached all the same, at an address that none of these answers gave, and go did not complain.
+/// Whether the name was reached all the same, at an address that none of these answers gave, and go did not complain
+/// of these.
 pub(super) fn reached_beside(case: &Case, reference: &Reference, name: &Name<'_>, wrong: &[IpAddr]) -> bool {
-    let complains = case.go.errors().iter().any(|error| {
-        [&error.host, &error.lookup].into_iter().flatten().any(|about| about == name.name)
-            && !matches!(error.kind.innermost(), GoErrorKind::HttpStatus { .. })
-    });
+    let tried = |address: &IpAddr| case.connections.iter().any(|connection| connection.server.ip() == *address);
     let right =
         |answer: &Answer| -> Vec<IpAddr> { answer.addresses().filter(|address| !wrong.contains(address)).collect() };
-    let tried = |address: &IpAddr| case.connections.iter().any(|connection| connection.server.ip() == *address);
+    let others_tried = name.answers().flat_map(|(_, answer)| right(answer)).any(|address| tried(&address));
+    let complains = case.go.errors().iter().any(|error| {
+        let about = [&error.host, &error.lookup].into_iter().flatten().any(|about| about == name.name);
+        let kind = error.kind.innermost();
+        about
+            && !matches!(kind, GoErrorKind::HttpStatus { .. })
+            && match error.address {
+                Some(address) => wrong.contains(&address.ip()),
+                None => kind.is_dns() || wrong.iter().any(tried) || !others_tried,
+            }
+    });
     let confirmed = name
         .answers()
         .flat_map(|(_, answer)| right(answer))
@@ -152,7 +160,7 @@ pub(super) fn reached_beside(case: &Case, reference: &Reference, name: &Name<'_>
     // What comes first is taken. Where nothing was dialled, as in a recording of DNS alone, go's silence has to do.
     let untried = || {
         name.for_addresses()
-            .filter_map(|lookup| lookup.answers.first())
+            .filter_map(|lookup| lookup.answers.iter().min_by_key(|answer| answer.at))
             .flat_map(right)
             .any(|address| address_is_honest(reference, name.name, address) == Some(true))
             && !wrong.iter().any(tried)
