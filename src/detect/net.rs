@@ -278,7 +278,12 @@ fn in_ipv6(case: &Case, finding: Finding, server: SocketAddr, group: &[&Connecti
         .connections
         .iter()
         .any(|other| other.server.is_ipv6() && matches!(other.opening, Opening::Established { .. }));
-    if any_v6 || (same_host.is_none() && over_v4.is_empty()) {
+    // What fails over IPv4 as well is no matter of IPv6.
+    let tried_over_v4 = case
+        .connections
+        .iter()
+        .any(|other| other.server.is_ipv4() && other.names.iter().any(|name| names.contains(&name)));
+    if any_v6 || (same_host.is_none() && (over_v4.is_empty() || tried_over_v4)) {
         return finding;
     }
     let summary = format!(

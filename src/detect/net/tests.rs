@@ -136,6 +136,15 @@ fn a_connection_that_fails_without_a_syn_is_held_back_by_the_client() {
 }
 
 #[test]
+fn a_name_that_is_silent_over_both_families_is_no_matter_of_ipv6() {
+    let mut scene = scene();
+    knock(&mut scene, SERVER6, 5);
+    knock(&mut scene, SERVER, 5);
+    works(&mut scene, "140.82.112.3:443", "github.com");
+    assert!(!scene.accused().contains(&Code::NetIpv6Broken));
+}
+
+#[test]
 fn a_neighbour_that_is_not_there_is_no_firewall_of_the_client() {
     let mut scene = scene();
     scene.log("go: x: Get \"http://192.168.1.77:8081/x\": dial tcp 192.168.1.77:8081: connect: no route to host\n");
