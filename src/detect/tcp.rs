@@ -82,8 +82,8 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
     let near = too_near(case, reference, connection, segment);
     let forged = marks.any() || two_answers.is_some() || near.is_some();
     let hindered = !over_ipv4(case, group);
-    if !hindered && !forged {
-        return None; // told as a matter of IPv6
+    if !hindered && !marks.any() && two_answers.is_none() {
+        return None; // told as a matter of IPv6, which a router nearby may refuse for everybody
     }
     let host = called(&subject);
     let (code, fault, confidence, role, summary) = if forged {
