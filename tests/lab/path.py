@@ -84,7 +84,7 @@ class Rules:
         self.flows = {}
         self.blocked = {}
         self.segments = 0
-        self.chance = random.Random(rules and rules[0].get("seed", 1))
+        self.chance = random.Random(next((rule["seed"] for rule in rules if "seed" in rule), 1))
 
     def judge(self, packet, from_client, hops):
         """What becomes of the packet: a verdict with `frames` that pass (each with a delay) and `sent` ones."""
