@@ -71,7 +71,6 @@ const NOT_RECORDED: &[&str] = &[
     "capture.damaged",
     "dns.nxdomain",
     "dns.unexpected_range",
-    "tcp.throttled",
     "cert.rejected_by_client",
     "cert.weak_signature",
     "cert.negative_serial",

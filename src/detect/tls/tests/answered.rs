@@ -478,3 +478,15 @@ fn packets_cut_after_96_bytes_still_tell_a_reset_at_the_hello_and_nothing_of_a_s
         assert_eq!(scene.accused(), expected, "TTL {ttl:?}");
     }
 }
+
+#[test]
+fn an_alert_that_is_encrypted_is_told_in_gos_words() {
+    for (words, expected) in [("remote error: tls: certificate required", vec![Code::TlsServerAlert]), ("EOF", vec![])]
+    {
+        let mut scene = scene();
+        let mut tcp = scene.connect(SERVER);
+        scene.tls13_session(&mut tcp, HOST);
+        scene.log(&format!("go: example.com/m@v1.0.0: Get \"https://{HOST}/example.com/m/@v/v1.0.0.info\": {words}\n"));
+        assert_eq!(scene.accused(), expected, "{words}");
+    }
+}
