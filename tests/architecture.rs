@@ -61,10 +61,6 @@ const NOT_BUILT: &[&str] = &[
     "env.no_trust_store",
 ];
 
-/// Codes with a detector and without a recording in `captures/` that expects them; scenes in the code test them. Entries
-/// only go.
-const NOT_RECORDED: &[&str] = &["tcp.throttled"];
-
 #[test]
 fn no_room_uses_one_that_it_may_not() {
     let allowed: BTreeMap<&str, &[&str]> = MAY_USE.iter().copied().collect();
@@ -154,11 +150,11 @@ fn every_code_with_a_detector_has_a_recording_or_an_excuse() {
     let expected: BTreeSet<String> = cases().into_iter().flat_map(|case| case.expected).collect();
     let mut wrong = Vec::new();
     for code in detected {
-        if expected.contains(code.id()) == NOT_RECORDED.contains(&code.id()) {
+        if !expected.contains(code.id()) {
             wrong.push(code.id());
         }
     }
-    assert!(wrong.is_empty(), "a recording, or an entry in NOT_RECORDED: {wrong:#?}");
+    assert!(wrong.is_empty(), "no recording in captures/ expects: {wrong:#?}");
 }
 
 #[test]

@@ -68,9 +68,6 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
         })
         .collect();
     let (connection, _, segment, _) = refusals.first()?;
-    if over_ipv4(case, group) {
-        return None; // told as a matter of IPv6, which hindered nothing
-    }
     let subject = subject(best_name(connection), connection);
     let marks =
         refusals.iter().map(|(.., marks)| marks).max_by_key(|marks| marks.classes()).cloned().unwrap_or_default();
@@ -84,6 +81,10 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
     });
     let near = too_near(case, reference, connection, segment);
     let forged = marks.any() || two_answers.is_some() || near.is_some();
+    let hindered = !over_ipv4(case, group);
+    if !hindered && !marks.any() && two_answers.is_none() {
+        return None; // told as a matter of IPv6, which a router nearby may refuse for everybody
+    }
     let host = called(&subject);
     let (code, fault, confidence, role, summary) = if forged {
         let classes = marks.classes()
@@ -135,6 +136,9 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
             .not_excluding("a firewall in front of the host that refuses in its name")
             .with_remedy("Start the service, or correct host and port (GOPROXY, proxy variables).", None)
     };
+    if !hindered {
+        finding = finding.with_severity(crate::finding::Severity::Medium);
+    }
     Some(finding.with_reference("RFC 9293 §3.10.7.1"))
 }
 
@@ -360,6 +364,10 @@ fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
         for at in [conflict.first, conflict.second] {
             let role = if at == forged { "forged_data" } else { "contradicting_data" };
             finding.cite(Evidence::segment(role, at, connection.flow, ""));
+        }
+        let resets = connection.segments.towards(Direction::ToClient).filter(|segment| segment.flags.rst());
+        for reset in resets.filter(|reset| reset.at.time.since(conflict.first.time).abs() <= TOGETHER) {
+            finding.cite(Evidence::segment("forged_reset", reset.at, connection.flow, ""));
         }
     }
     if !effective {

@@ -5,6 +5,7 @@
 
 mod answered;
 mod residual;
+mod said;
 mod silent;
 
 use std::collections::BTreeMap;
@@ -166,6 +167,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         let controls = Controls::of(group, &all);
         let finding =
             answered::assess(case, group, &controls, reference).or_else(|| silent::assess(case, group, &controls));
+        let finding = finding.or_else(|| said::assess(case, group));
         match finding {
             Some(mut finding) => {
                 finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));

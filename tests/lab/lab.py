@@ -12,6 +12,8 @@ import world
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORK = HERE.parents[1] / "target" / "lab"
+# Beside it: worktrees may share the toolchains, but not what is built of their own sources.
+SERVER = WORK.parent / "lab-server"
 
 
 def goroot(version):
@@ -165,7 +167,7 @@ class Lab:
             config["keys_file"] = str(self.folder / "keys.log")
         if self.case.get("trusts_appliance"):
             config["appliance_file"] = str(self.folder / "appliance.pem")
-        self.start("net", [WORK / "server"], "ready", first_line=json.dumps(config), more_input=False)
+        self.start("net", [SERVER], "ready", first_line=json.dumps(config), more_input=False)
         if self.case.get("resolver") == "unbound":
             self.unbound()
         elif self.case.get("resolver") != "none":

@@ -13,7 +13,7 @@ Rule, by the packet that triggers it (one of the client's, if nothing else is sa
   on = "nth-data", nth, address           the n-th segment with data of a connection to the address
   on = "server-data", address             a segment of the server with data: the n-th with "nth", the one with which more than
                                           "bytes" bytes have come
-  on = "data", every, most                every n-th segment with data, of either side, and how often at most
+  on = "data", every                      every n-th segment with data, of either side; with "share" so many of them by chance (of "seed")
   on = "big", over, of                    a TCP segment of the server with more bytes of data; of the client with of = "client"
   on = "rate", address, kbps, burst       a segment of the server that exceeds a token bucket
   on = "idle", address, after_s           a segment of either side after so long a silence
@@ -43,6 +43,7 @@ import heapq
 import ipaddress
 import itertools
 import json
+import random
 import select
 import socket
 import sys
@@ -84,6 +85,7 @@ class Rules:
         self.flows = {}
         self.blocked = {}
         self.segments = 0
+        self.chance = random.Random(next((rule["seed"] for rule in rules if "seed" in rule), 1))
 
     def judge(self, packet, from_client, hops):
         """What becomes of the packet: a verdict with `frames` that pass (each with a delay) and `sent` ones."""
@@ -134,7 +136,8 @@ class Rules:
         tcp = packet.protocol == p.TCP
         if on == "data":
             self.segments += bool(tcp and packet.payload)
-            return tcp and packet.payload and self.segments % rule["every"] == 0
+            chosen = self.chance.random() < rule["share"] if "share" in rule else self.segments % rule["every"] == 0
+            return tcp and packet.payload and chosen
         if on == "big":
             return tcp and from_client == (rule.get("of") == "client") and len(packet.payload) > rule["over"]
         if on == "idle":

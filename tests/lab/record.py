@@ -16,7 +16,7 @@ import tempfile
 import tomllib
 
 import world
-from lab import HERE, WORK, Lab, goroot, sh, until
+from lab import HERE, SERVER, WORK, Lab, goroot, sh, until
 
 CAPTURES = HERE.parents[1] / "captures"
 LIMIT = 100 * 1024
@@ -35,7 +35,7 @@ def cases():
 def build_server():
     environment = {**os.environ, "GOCACHE": str(WORK / "gocache"), "GOENV": "off", "GOTOOLCHAIN": "local",
                    "GOTELEMETRY": "off", "GOPROXY": "off", "GOFLAGS": ""}
-    sh(goroot(GO_VERSION) / "bin" / "go", "build", "-o", WORK / "server", ".", cwd=HERE / "server", env=environment)
+    sh(goroot(GO_VERSION) / "bin" / "go", "build", "-o", SERVER, ".", cwd=HERE / "server", env=environment)
 
 
 def go_environment(case, folder):

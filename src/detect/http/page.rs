@@ -1,14 +1,18 @@
 //! Pages for people where a program's answer is due: a filter's, a log-in portal's.
 
+use super::super::attempt::segment_at;
 use super::super::trust::Speaker;
 use super::chain::{host_of, is_redirect, target};
 use super::leads::{is_filter_address, is_portal_page, sends_to};
 use super::{Asked, Trouble};
 use crate::finding::{Code, Confidence, Evidence, Fault};
 use crate::go::target::RequestKind;
-use crate::observation::{Case, Exchange};
+use crate::observation::{Case, Connection, Exchange, Marks};
 use crate::reference::{PageKind, PageMark, PageView, Reference, Role};
+use crate::types::Direction;
 
+/// Packets of the client cited that a forged answer kept from the server.
+const UNANSWERED: usize = 16;
 /// Words of filters' pages. One alone may stand on any page.
 const FILTER_WORDS: [&str; 19] = [
     "access to this web site",
@@ -209,6 +213,17 @@ fn filter_words(page: &Exchange) -> usize {
     FILTER_WORDS.iter().filter(|word| body.contains(**word)).count()
 }
 
+/// What shows that another than the server sent an answer in clear: never one sign alone.
+fn forged<'c>(case: &'c Case, one: &Asked<'_>) -> Option<(&'c Connection, Marks)> {
+    if one.speaker != Speaker::Anybody || one.is_proxied(case) {
+        return None;
+    }
+    let connection = case.connection(one.exchange.flow)?;
+    let marks = case.marks(connection, &segment_at(connection, one.exchange.response?)?);
+    // Two contents for one place are told as such.
+    (marks.classes() >= 2 && connection.conflicts.is_empty()).then_some((connection, marks))
+}
+
 /// A filter's page: by its marks, or by what it says.
 pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Option<Trouble> {
     if !is_suspicious(one) || !may_be_foreign(reference, one) {
@@ -251,7 +266,8 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
     // Module proxies of the public answer programs, in plain text; a private one may have any server's page of refusal.
     let public = is_public_endpoint(reference, &one.host);
     let inside = matches!(one.speaker, Speaker::Interceptor(_));
-    if words < 2 && !((public || inside) && (status != 200 || words == 1)) {
+    let forged = forged(case, one);
+    if words < 2 && forged.is_none() && !((public || inside) && (status != 200 || words == 1)) {
         return None;
     }
     let what = format!("a page that speaks of a filter ({status})");
@@ -259,6 +275,15 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
     let mut trouble = Trouble::new(Code::HttpBlockPage, fault, Confidence::Moderate, "block_page", what)
         .or("a filter in front of the service that is the service's own");
     trouble.details.extend(one.exchange.header("content-type").map(|kind| ("content_type", kind.to_owned())));
+    if let Some((connection, marks)) = forged {
+        trouble.confidence = Confidence::Strong;
+        trouble.details.push(("marks", marks.words()));
+        // The server's own packets would show that it was asked.
+        let asked =
+            connection.segments.towards(Direction::ToServer).filter(|segment| Some(segment.at) >= one.exchange.request);
+        let asked = asked.take(UNANSWERED);
+        trouble.more.extend(asked.map(|kept| Evidence::segment("unanswered", kept.at, connection.flow, "")));
+    }
     Some(trouble)
 }
 

@@ -360,3 +360,31 @@ fn neither_loss_at_full_speed_nor_a_slow_server_nor_a_short_transfer_is_throttle
         assert_eq!(scene.accused(), [], "{segments} segments every {pause} ms, one of {lost_of} lost");
     }
 }
+
+/// Most of a window is lost at once and sent again, each segment after its pause.
+fn sent_again(scene: &mut Scene, pauses_ms: impl Iterator<Item = i64>) {
+    let mut tcp = working(scene);
+    let place = tcp.server_seq;
+    tcp.server_seq = place + 60 * 1_448;
+    scene.server_sends(&mut tcp, 0, &[7; 1_448]);
+    for (number, pause) in (0_u32..60).zip(pauses_ms) {
+        scene.after_ms(pause);
+        scene.tcp(&tcp, false, SERVER_TTL, ACK, place + number * 1_448, tcp.client_seq, &[7; 1_448], true);
+        scene.client_sends(&mut tcp, ACK, &[]);
+    }
+    scene.client_sends(&mut tcp, FIN, &[]);
+}
+
+#[test]
+fn what_passes_a_policer_comes_evenly_and_what_is_lost_by_chance_in_fits_and_starts() {
+    // Two at a time every quarter of a second, as after time-outs that a bucket sets.
+    let policed = (0..60).map(|number| if number % 2 == 0 { 240 } else { 30 });
+    let by_chance = [30, 30, 30, 30, 230, 430, 30, 30, 830, 1_630].into_iter().cycle();
+    let pauses: [(Vec<i64>, Vec<Code>); 2] =
+        [(policed.collect(), vec![Code::TcpThrottled]), (by_chance.take(60).collect(), vec![])];
+    for (pauses, expected) in pauses {
+        let mut scene = scene();
+        sent_again(&mut scene, pauses.iter().copied());
+        assert_eq!(scene.accused(), expected, "{pauses:?}");
+    }
+}

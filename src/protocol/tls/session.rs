@@ -165,7 +165,7 @@ impl Session {
     /// A hole in one direction.
     pub(crate) fn gap(&mut self, direction: Direction, at: Moment, length: u64, veil: Veil) {
         if direction == Direction::ToServer && self.hello.is_none() {
-            self.read_half_hello(at);
+            self.read_half_hello(at, Some(veil));
         }
         let side = self.sides.of_mut(direction);
         side.position = side.position.saturating_add(length);
@@ -202,7 +202,7 @@ impl Session {
         unseen: impl Fn(Direction) -> Option<Veil>,
     ) -> Handshake {
         if self.hello.is_none() {
-            self.read_half_hello(last);
+            self.read_half_hello(last, None);
         }
         self.count_held();
         let client_veil =
@@ -401,7 +401,7 @@ impl Session {
     }
 
     /// Reads what came of a hello whose rest will not come.
-    fn read_half_hello(&mut self, at: Moment) {
+    fn read_half_hello(&mut self, at: Moment, veil: Option<Veil>) {
         let side = &self.sides.to_server;
         let (in_record, in_message) = (side.records.unfinished(), side.messages.unfinished());
         let half = if in_message.is_empty() {
@@ -413,8 +413,11 @@ impl Session {
         let started = side.message_started.unwrap_or(at);
         let Some(mut parsed) = hello::client_hello(body, started, at) else { return };
         parsed.hello.segments = side.pieces;
-        parsed.hello.bytes = u32::try_from(half.len() + 5).unwrap_or(u32::MAX);
-        let veil = side.veil.unwrap_or(Veil::EndOfCapture);
+        // The record says how long it is, however little of it was recorded.
+        let declared =
+            in_record.get(3..5).map_or(0, |length| length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)));
+        parsed.hello.bytes = u32::try_from(half.len().max(declared) + 5).unwrap_or(u32::MAX);
+        let veil = side.veil.or(veil).unwrap_or(Veil::EndOfCapture);
         self.server_name = Some(parsed.server_name.map_or(Sighting::Hidden(veil), Sighting::Seen));
         self.hello = Some(parsed.hello);
     }

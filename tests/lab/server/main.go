@@ -39,7 +39,8 @@ type site struct {
 	Names  []string `json:"names"`
 	Listen []string `json:"listen"`
 	// TLS is the highest version spoken: "1.1", "1.2", "1.2-cbc" (with no suite but one
-	// of CBC, as old appliances do), "1.3", or "none".
+	// of CBC, as old appliances do), "1.3", "1.3-mtls" and "1.2-mtls" (a certificate
+	// of the client is asked for), or "none".
 	TLS string `json:"tls"`
 	// Chain says what the server sends, see chainFor.
 	Chain string `json:"chain"`

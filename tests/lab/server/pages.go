@@ -132,8 +132,8 @@ func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // hangInZip stops for ever in the middle of the zip, between two records.
 func hangInZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 56<<10, time.Hour) }
 
-// serveSteadyZip serves a zip of about 65 KB without a pause.
-func serveSteadyZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 80<<10, 0) }
+// serveSteadyZip serves a zip of about 53 KB without a pause.
+func serveSteadyZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 64<<10, 0) }
 
 func serveZipOf(w http.ResponseWriter, r *http.Request, size int, pause time.Duration) {
 	body := zipAskedFor(r, noise(size))

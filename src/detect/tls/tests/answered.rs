@@ -456,3 +456,37 @@ fn a_hello_without_ml_dsa_that_passes_shows_that_the_shape_is_not_tolerated() {
         assert_eq!(scene.accused(), [expected], "{algorithms:x?}");
     }
 }
+
+#[test]
+fn packets_cut_after_96_bytes_still_tell_a_reset_at_the_hello_and_nothing_of_a_session_that_works() {
+    for (ttl, expected) in
+        [(Some(91), vec![Code::TlsSniReset]), (Some(SERVER_TTL), vec![Code::TlsServerReset]), (None, vec![])]
+    {
+        let mut scene = scene();
+        for _ in 0..2 {
+            let mut tcp = greeted(&mut scene);
+            scene.after_ms(RTT_MS);
+            match ttl {
+                Some(ttl) => scene.reset(&tcp, ttl),
+                None => {
+                    scene.tls13_flight(&mut tcp, 900);
+                    scene.tls13_client_record(&mut tcp, 53);
+                }
+            }
+        }
+        scene.snap = 96;
+        assert_eq!(scene.accused(), expected, "TTL {ttl:?}");
+    }
+}
+
+#[test]
+fn an_alert_that_is_encrypted_is_told_in_gos_words() {
+    for (words, expected) in [("remote error: tls: certificate required", vec![Code::TlsServerAlert]), ("EOF", vec![])]
+    {
+        let mut scene = scene();
+        let mut tcp = scene.connect(SERVER);
+        scene.tls13_session(&mut tcp, HOST);
+        scene.log(&format!("go: example.com/m@v1.0.0: Get \"https://{HOST}/example.com/m/@v/v1.0.0.info\": {words}\n"));
+        assert_eq!(scene.accused(), expected, "{words}");
+    }
+}
