@@ -206,9 +206,10 @@ fn open_questions(mut items: Vec<NotAssessed>, ranked: &[Ranked]) -> Vec<NotAsse
 
 fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circumstances) -> Verdict {
     if let Some(cause) = ranked.iter().find(|ranked| ranked.root_cause) {
-        // A single hint names a suspect, not somebody who must act.
+        // A single hint in a recording with gaps names a suspect, not somebody who must act.
+        let gaps = ranked.iter().any(|ranked| ranked.finding.code.family() == "capture");
         let (outcome, who) = match cause.finding.confidence() {
-            Confidence::Weak => Fault::Unknown.verdict(),
+            Confidence::Weak if gaps => Fault::Unknown.verdict(),
             _ => cause.finding.fault.verdict(),
         };
         return Verdict {
@@ -342,6 +343,17 @@ pub(crate) mod tests {
         assert_eq!(diagnosis.verdict.outcome, Outcome::Blocked);
         assert_eq!(diagnosis.verdict.cause, Some(Code::DnsHijackedAnswer));
         assert_eq!(diagnosis.verdict.fingerprint.as_ref(), Some(&diagnosis.findings[0].fingerprint));
+    }
+
+    #[test]
+    fn a_single_hint_accuses_nobody_where_the_recording_has_gaps() {
+        let mut hint = finding(Code::TlsSniReset, HOST, TRUE);
+        hint.set_confidence(Confidence::Weak);
+        let whole = told(vec![hint.clone()], &failed()).verdict;
+        assert_eq!((whole.outcome, whole.who), (Outcome::Blocked, Who::Network));
+        let gaps = told(vec![hint, finding(Code::CaptureMidstream, HOST, TRUE)], &failed()).verdict;
+        assert_eq!((gaps.outcome, gaps.who), (Outcome::Inconclusive, Who::Unknown));
+        assert_eq!(gaps.cause, Some(Code::TlsSniReset));
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
         return None;
     }
     let whole = rate(connection.segments.towards(Direction::ToClient), connection.bytes.to_client)?;
-    let (head, tail) = (&connection.segments.head, &connection.segments.tail);
+    let (head, tail) = &by_time(connection);
     let mut lost = late(head);
     lost.extend(late(tail));
     let segments = data(head).count() + data(tail).count();
@@ -148,13 +148,23 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
     (crawls && flat).then_some(Crawl { rate: flowing, possible, lost, segments, even })
 }
 
+/// The first and the last segments as they came: a recorder with several queues writes them in another order.
+fn by_time(connection: &Connection) -> (Vec<Segment>, Vec<Segment>) {
+    let sorted = |segments: &[Segment]| {
+        let mut segments = segments.to_vec();
+        segments.sort_by_key(|segment| segment.at.time);
+        segments
+    };
+    (sorted(&connection.segments.head), sorted(&connection.segments.tail))
+}
+
 /// Whether data came as evenly as a token bucket lets them, from half a second after the first full-size segment on to the last.
 fn is_even(connection: &Connection) -> bool {
     let full = |segment: &&Segment| segment.length >= FULL_SIZE;
     let came = || connection.segments.towards(Direction::ToClient);
     let (Some(start), Some(end)) = (came().find(full), came().rfind(full)) else { return false };
     // How much had come at each segment; what was not kept between the first and the last ones is known by its bytes.
-    let (head, tail) = (&connection.segments.head, &connection.segments.tail);
+    let (head, tail) = &by_time(connection);
     let sum = |segments: &[Segment]| data(segments).map(|segment| u64::from(segment.length)).sum::<u64>();
     let after = if connection.segments.omitted == 0 {
         sum(head)
