@@ -67,7 +67,8 @@ const UNREAD: &[(&str, &[&str])] = &[
     ("cert.interception", &["cert.unknown_authority", "cert.rejected_by_client"]),
     ("cert.missing_intermediate", &["cert.unknown_authority", "cert.rejected_by_client"]),
     ("cert.self_signed", &["cert.unknown_authority", "cert.rejected_by_client"]),
-    ("http.block_page", &["http.forbidden"]),
+    ("http.block_page", &["http.forbidden", "http.unexpected_content"]),
+    ("http.unexpected_content", &["artifact.invalid_zip"]),
 ];
 
 /// What stands beside a cause as its consequence: true, and no second accusation.
