@@ -1,5 +1,6 @@
 //! How far goprobe is to be trusted: runs it on every recording whose truth is known, each with and without its TLS secrets,
-//! and counts. `cargo eval`; `cargo eval --write` puts the sums into README.md, `cargo eval --check` holds them against it.
+//! and counts. `cargo eval`; `cargo eval --write` puts the sums into README.md, `cargo eval --check` holds them against it;
+//! `cargo eval FOLDER` reads other recordings of tests/lab than those in captures/.
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
 #![expect(clippy::indexing_slicing, reason = "JSON of goprobe and of the truth: what is missing reads as null")]
@@ -40,14 +41,18 @@ fn main() -> ExitCode {
 }
 
 fn evaluate(arguments: &[String]) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (write, check) = match arguments {
         [] => (false, false),
         [one] if one == "--write" => (true, false),
         [one] if one == "--check" => (false, true),
-        _ => bail!("usage: cargo eval [--write|--check]"),
+        [folder] if !folder.starts_with('-') => {
+            print(folder, &judged(&truth::own(Path::new(folder))?)?);
+            return Ok(());
+        }
+        _ => bail!("usage: cargo eval [--write|--check|FOLDER]"),
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = judged(&truth::own(root)?)?;
+    let own = judged(&truth::own(&root.join("captures"))?)?;
     let path = root.join("README.md");
     let text = fs::read_to_string(&path)?;
     let measured = measured(&own)?;

@@ -70,10 +70,10 @@ struct Own {
     dropped_frames: Vec<u64>,
 }
 
-/// The recordings of this repository, in order of their names.
-pub(crate) fn own(root: &Path) -> Result<Vec<Truth>> {
+/// The recordings of tests/lab in a folder, in order of their names.
+pub(crate) fn own(captures: &Path) -> Result<Vec<Truth>> {
     let mut all = Vec::new();
-    for family in folders(&root.join("captures"))? {
+    for family in folders(captures)? {
         for folder in folders(&family)? {
             let case: Own = toml::from_str(&fs::read_to_string(folder.join("case.toml"))?)
                 .with_context(|| format!("{}/case.toml", folder.display()))?;

@@ -1,5 +1,6 @@
 """Records the cases that are named (all without a name): see tests/lab/README.md."""
 
+import argparse
 import collections
 import datetime
 import json
@@ -172,7 +173,6 @@ def run_go(lab, case, folder, recorder):
 
 def record(name, case):
     case.setdefault("command", f"go get {world.MODULE}")
-    case.setdefault("go", GO_VERSION)
     with tempfile.TemporaryDirectory(prefix="goprobe-lab-") as temporary:
         folder = pathlib.Path(temporary)
         for part in ("home", "gopath", "gocache"):
@@ -270,8 +270,15 @@ def description(name, case, touched):
 
 
 def main():
+    global CAPTURES
     known = cases()
-    wanted = sys.argv[1:] or list(known)
+    options = argparse.ArgumentParser()
+    options.add_argument("wanted", nargs="*", metavar="FAMILY or FAMILY/CASE", help="all without one")
+    options.add_argument("--go", default=GO_VERSION, help="the go of the cases that name none")
+    options.add_argument("--into", type=pathlib.Path, default=CAPTURES, help="where the recordings go")
+    options = options.parse_args()
+    CAPTURES = options.into
+    wanted = options.wanted or list(known)
     chosen = [name for name in known if any(name == w or name.startswith(w.rstrip("/") + "/") for w in wanted)]
     unknown = [w for w in wanted if not any(name == w or name.startswith(w.rstrip("/") + "/") for name in known)]
     if unknown:
@@ -280,7 +287,7 @@ def main():
     failed = []
     for name in chosen:
         try:
-            record(name, known[name])
+            record(name, {"go": options.go} | known[name])
         except (RuntimeError, subprocess.SubprocessError) as error:
             failed.append(name)
             print(f"{name}: FAILED: {error} {getattr(error, 'stderr', '') or ''}", file=sys.stderr, flush=True)
