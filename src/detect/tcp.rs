@@ -235,6 +235,12 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
         for kept in never_acknowledged(connection).iter().take(CITED) {
             finding.cite(Evidence::segment("unanswered", kept.at, connection.flow, ""));
         }
+        if client_answers_late_data(connection) {
+            let answers = connection.segments.towards(Direction::ToServer);
+            for answer in answers.filter(|answer| answer.at > segment.at && answer.flags.rst()).take(CITED) {
+                finding.cite(Evidence::segment("client_refuses_late_data", answer.at, connection.flow, ""));
+            }
+        }
     }
     if !effective {
         finding = finding.with_severity(crate::finding::Severity::Medium);
@@ -306,7 +312,10 @@ fn is_clean_up(connection: &Connection, reset: &Segment) -> bool {
     let after_fin = [connection.fin.to_server, connection.fin.to_client].iter().flatten().any(|fin| *fin < reset.at);
     let before = connection.segments.iter().rfind(|segment| segment.at < reset.at);
     let idle = before.is_some_and(|before| reset.at.time.since(before.at.time) >= IDLE);
-    after_fin || idle
+    // Whatever comes after the client's own reset ends nothing; routers clear their tables like that.
+    let gone =
+        connection.segments.towards(Direction::ToServer).any(|segment| segment.flags.rst() && segment.at < reset.at);
+    after_fin || idle || gone
 }
 
 /// After the reset the server's data went on and the client's system answered them with resets of its own.

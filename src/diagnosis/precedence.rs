@@ -186,7 +186,15 @@ const TABLE: &[Line] = &[
     ),
     line(
         &[C::TcpDataInjected],
-        &[C::TcpResetInjected, C::HttpUnexpectedContent, C::HttpTruncatedBody, C::ArtifactInvalidZip],
+        &[
+            C::TcpResetInjected,
+            C::HttpForbidden,
+            C::HttpNotFound,
+            C::HttpServerError,
+            C::HttpUnexpectedContent,
+            C::HttpTruncatedBody,
+            C::ArtifactInvalidZip,
+        ],
         Scope::Place,
     ),
     line(

@@ -141,6 +141,15 @@ fn a_nats_time_out_and_a_reset_after_the_close_are_nothing() {
 }
 
 #[test]
+fn a_router_that_clears_its_table_after_the_clients_own_reset_forges_nothing() {
+    let mut scene = scene();
+    let mut tcp = working(&mut scene);
+    scene.client_sends(&mut tcp, RST, &[]);
+    scene.after_ms(18_000).reset(&tcp, 255);
+    assert_eq!(scene.accused(), []);
+}
+
+#[test]
 fn a_reset_that_the_client_ignored_stays_at_medium() {
     let mut scene = scene();
     let mut tcp = working(&mut scene);
