@@ -308,6 +308,7 @@ pub(crate) fn case() -> Case {
         }],
         icmp: Vec::new(),
         certificates: Vec::new(),
+        probes: Vec::new(),
         go: GoRun::default(),
     }
 }
