@@ -7,8 +7,15 @@
 //! Manners: nobody is asked but the hosts in question, the configured resolvers, and the resolvers, root servers and control
 //! hosts that `rules/` names; and no public resolver is told of a name that is not public ([`target::Private`]).
 
+mod chain;
+mod iterate;
 pub mod plan;
+mod resolvers;
+mod run;
 pub mod target;
+mod tls;
+mod wire;
 
 pub use plan::{Budget, Consent, Plan, Question, Step};
+pub use run::{ProbeError, Progress, run};
 pub use target::{Host, Private, Role, Settings, Target, TargetError};

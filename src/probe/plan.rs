@@ -108,7 +108,7 @@ impl Question {
     pub fn cost(&self) -> u32 {
         match self {
             Self::Name(question) => match (&question.oracle, question.transport) {
-                (Oracle::Authoritative, _) => 24,
+                (Oracle::Authoritative, _) => 60,
                 (_, Transport::Udp) => 2,
                 (_, Transport::Tcp) => 8,
                 (_, Transport::Tls) => 14,
@@ -293,7 +293,7 @@ impl Plan {
             self.trusted(name, resolver, &[(Udp, a), (Https, a), (Https, aaaa)]);
         }
         if !reference.root_servers().is_empty() {
-            self.ask(Stage::Comparison, name, Part::Target, Oracle::Authoritative, None, &[(Udp, a)]);
+            self.ask(Stage::Comparison, name, Part::Target, Oracle::Authoritative, None, &[(Tcp, a)]);
         }
     }
 
