@@ -74,3 +74,6 @@ fn refuted(name: &view::Named<'_>) -> Vec<Refutation> {
     }
     refuted
 }
+
+#[cfg(test)]
+mod tests;

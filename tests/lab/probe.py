@@ -24,7 +24,7 @@ CONTROL = "93.184.215.14"
 
 def names(case):
     """What honest servers say: the lab's sites, and the control name."""
-    return world.answers() | {"example.com": [CONTROL], "www.example.com": [CONTROL]} | case.get("names", {})
+    return world.answers() | case.get("names", {})
 
 
 def records(owned):
@@ -149,11 +149,13 @@ def probe(name, case):
         folder = pathlib.Path(temporary)
         # The far resolver of the other cases is one of the honest ones here.
         far, world.FAR_RESOLVER = world.FAR_RESOLVER, "192.168.1.2"
+        known, inside = world.answers, world.answers() | {"example.com": [CONTROL]}
+        world.answers = lambda: inside
         try:
             with Internet({**case, "more_addresses": ["8.8.8.8", *case.get("more_addresses", [])]}, folder) as lab:
                 return ask(name, case, lab, folder)
         finally:
-            world.FAR_RESOLVER = far
+            world.FAR_RESOLVER, world.answers = far, known
 
 
 def ask(name, case, lab, folder):
@@ -195,8 +197,6 @@ def ask(name, case, lab, folder):
         for address, *_, asked in sent:
             if asked and secret in asked.split(",") and address not in own:
                 wrong.append(f"{address} was asked for {secret}")
-        if secret.encode() in b"".join(record.frames_in(capture)) and case.get("nobody"):
-            wrong += []
     if case.get("nobody"):
         # Nobody is spoken to but the configured resolvers and those hosts.
         allowed = own | set(case["nobody"])
