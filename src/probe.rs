@@ -18,4 +18,4 @@ mod wire;
 
 pub use plan::{Budget, Consent, Plan, Question, Step};
 pub use run::{ProbeError, Progress, run};
-pub use target::{Host, Private, Role, Settings, Target, TargetError};
+pub use target::{Host, Private, Role, Settings, Target, TargetError, of_recording};
