@@ -8,6 +8,7 @@ mod chains;
 mod failing;
 mod lies;
 mod path;
+mod proxies;
 mod view;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,7 @@ pub fn assess(case: &Case, reference: &Reference) -> Asked {
         asked.refuted.extend(refuted(name));
     }
     found.extend(path::assess(case, &names));
+    found.extend(proxies::assess(case));
     let misled: Vec<_> =
         found.iter().filter(|it| it.code.family() == "dns").filter_map(|it| it.subject.address).collect();
     found.extend(chains::assess(case, reference, &misled));

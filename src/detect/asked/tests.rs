@@ -293,6 +293,24 @@ fn who_answers_where_nobody_is_stands_in_the_way() {
 }
 
 #[test]
+fn what_a_proxy_says_is_the_proxys() {
+    let behind = |failure: Failure, connected: bool| {
+        let mut network = Network::new();
+        network.silent("10.44.0.8", failure);
+        if let Some(Probe { told: Told::Chain(chain), .. }) = network.probes.last_mut() {
+            chain.via = Some("squid.corp:3128".to_owned());
+            chain.connected = chain.connected.filter(|_| connected);
+        }
+        let finding = network.only();
+        (finding.code, finding.subject.host.unwrap())
+    };
+    assert_eq!(behind(Failure::ProxyStatus(403), true), (Code::ProxyConnectDenied, NAME.to_owned()));
+    assert_eq!(behind(Failure::ProxyStatus(407), true), (Code::ProxyAuthRequired, NAME.to_owned()));
+    assert_eq!(behind(Failure::ProxyStatus(502), true), (Code::ProxyUpstreamError, NAME.to_owned()));
+    assert_eq!(behind(Failure::Refused, false), (Code::ProxyUnreachable, "squid.corp".to_owned()));
+}
+
+#[test]
 fn a_private_address_of_a_name_that_no_rule_knows_is_the_networks_business() {
     let mut network = Network::new();
     network.says_of(
