@@ -4,7 +4,6 @@
 //! `PROBE=all cargo test --test probe` runs every case, `PROBE=dead,geo …` those that are named; without, a choice of them.
 
 #![cfg(all(target_os = "linux", feature = "probe", feature = "capture"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Write as _;
 use std::path::Path;
