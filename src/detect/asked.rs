@@ -34,8 +34,9 @@ pub fn assess(case: &Case, reference: &Reference) -> Asked {
     let names = Names::of(case, reference);
     let mut asked = Asked::default();
     let found = &mut asked.assessment.found;
+    let intercepted = path::is_intercepted(case);
     for name in names.iter() {
-        found.extend(lies::assess(reference, name));
+        found.extend(lies::assess(reference, name, intercepted));
         found.extend(failing::assess(name));
         asked.refuted.extend(refuted(name));
     }

@@ -284,6 +284,15 @@ fn who_answers_where_nobody_is_stands_in_the_way() {
     network.says_of("example.com", Part::Control, Oracle::Nobody, Transport::Udp, RecordType::A, &[&["93.184.215.14"]]);
     let finding = network.only();
     assert_eq!((finding.code, finding.fault), (Code::DnsInterceptedResolver, crate::finding::Fault::Harmless));
+    // What it says is false: that is its lie, whomever it speaks for.
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[FALSE]]).says(trusted(), Transport::Udp, &[&[FALSE]]);
+    network.says(trusted(), Transport::Tcp, &[&[TRUE]]).honest().shows(FALSE, "www.parked.example", true);
+    network.says(Oracle::Nobody, Transport::Udp, &[&[FALSE]]);
+    network.says_of("example.com", Part::Control, Oracle::Nobody, Transport::Udp, RecordType::A, &[&["93.184.215.14"]]);
+    let mut codes: Vec<Code> = network.found().iter().map(|finding| finding.code).collect();
+    codes.sort();
+    assert_eq!(codes, [Code::DnsHijackedAnswer, Code::DnsInterceptedResolver]);
     // For the target alone: a forger that was set up against it.
     let mut network = Network::new();
     network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest();
