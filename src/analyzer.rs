@@ -150,6 +150,7 @@ impl<'r> Analyzer<'r> {
             exchanges,
             icmp: self.icmp,
             certificates: self.certificates.into_certificates(),
+            probes: Vec::new(),
             go: self.go,
         };
         for (index, flow) in self.icmp_flows {

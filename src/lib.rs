@@ -18,6 +18,8 @@ pub mod go;
 pub mod observation;
 pub(crate) mod observe;
 pub mod packet;
+#[cfg(feature = "probe")]
+pub mod probe;
 pub(crate) mod protocol;
 pub mod reference;
 pub mod report;

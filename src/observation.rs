@@ -6,6 +6,7 @@
 mod alert;
 pub mod body;
 mod marks;
+pub mod probe;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -81,6 +82,8 @@ pub struct Case {
     pub icmp: Vec<IcmpError>,
     /// Every certificate seen, once. [`CertificateId`] counts in here.
     pub certificates: Vec<Certificate>,
+    /// What the network said when it was asked, in that order.
+    pub probes: Vec<probe::Probe>,
     /// What go printed and how it was set up.
     pub go: GoRun,
 }

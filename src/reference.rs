@@ -22,6 +22,7 @@ mod issuers;
 mod known;
 mod pages;
 mod policy;
+mod probing;
 mod ranges;
 mod resolvers;
 mod sheet;
@@ -33,6 +34,7 @@ pub use issuers::{Interceptor, InterceptorKind};
 pub use known::{BadKind, KnownBad};
 pub use pages::{PageKind, PageMark, PageView};
 pub use policy::Policy;
+pub use probing::RootServer;
 pub use ranges::Ranges;
 pub use resolvers::Resolver;
 pub use special::Special;
@@ -62,6 +64,7 @@ const SHIPPED: &[Shipped] = shipped! {
     "special.toml": "special";
     "poison.toml": "pool" "names";
     "resolvers.toml": "resolver";
+    "probe.toml": "trusted" "root" "control" "nobody";
     "issuers.toml": "interceptor";
     "blockpages.toml": "mark" "innocent";
     "policy.toml": "threshold";
@@ -102,6 +105,7 @@ pub struct Reference {
     special: special::SpecialTable,
     known: known::KnownTable,
     resolvers: resolvers::Resolvers,
+    probing: probing::Probing,
     interceptors: issuers::Interceptors,
     pages: pages::PageMarks,
     policy: Policy,
@@ -184,7 +188,7 @@ impl Reference {
         let sha256 = sha256(texts.iter().map(|(shipped, _, text)| (shipped.name, text.as_bytes())), &bundle);
         let listing = notes.finish().map_err(RulesError::Mistakes)?;
         let Ok(policy) = policy else { return Err(RulesError::Mistakes(Vec::new())) };
-        let Draft { hosts, operators, special, known, resolvers, interceptors, pages, .. } = draft;
+        let Draft { hosts, operators, special, known, resolvers, probing, interceptors, pages, .. } = draft;
         let (honest, own_ranges) = (HonestAnswers::default(), Vec::new());
         Ok(Self {
             hosts,
@@ -192,6 +196,7 @@ impl Reference {
             special,
             known,
             resolvers,
+            probing,
             interceptors,
             pages,
             policy,
@@ -431,6 +436,7 @@ struct Draft {
     special: special::SpecialTable,
     known: known::KnownTable,
     resolvers: resolvers::Resolvers,
+    probing: probing::Probing,
     interceptors: issuers::Interceptors,
     pages: pages::PageMarks,
     policy: policy::Draft,
@@ -444,6 +450,7 @@ impl Draft {
             "special.toml" => self.special.read(sheet, notes),
             "poison.toml" => self.known.read(sheet, notes),
             "resolvers.toml" => self.resolvers.read(sheet, notes),
+            "probe.toml" => self.probing.read(sheet, notes),
             "issuers.toml" => self.interceptors.read(sheet, notes),
             "blockpages.toml" => self.pages.read(sheet, notes),
             "policy.toml" => self.policy.read(sheet, notes),

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &["observation", "types"]),
     ("observe", &["certificate", "flow", "observation", "packet", "protocol", "types"]),
     ("reference", &["certificate", "types"]),
+    ("probe", &["certificate", "go", "observation", "protocol", "reference", "types"]),
     ("scope", &["go", "observation", "reference", "types"]),
     ("analyzer", &["flow", "go", "observation", "observe", "packet", "reference", "scope", "source", "types"]),
     ("capture", &["packet", "scope", "source", "types"]),
@@ -113,6 +114,17 @@ fn files_have_one_duty_and_few_lines() {
 fn only_the_command_line_prints_and_reads_the_clock() {
     for source in sources().iter().filter(|source| source.room != "cli") {
         for word in ["println!", "eprintln!", "print!(", "eprint!(", "SystemTime", "Instant::now"] {
+            // Whoever waits for answers must know when to give up.
+            let waits = source.room == "probe" && word == "Instant::now";
+            assert!(waits || !source.code.contains(word), "{} has {word}", source.path);
+        }
+    }
+}
+
+#[test]
+fn only_the_room_that_asks_has_sockets() {
+    for source in sources().iter().filter(|source| !matches!(source.room.as_str(), "probe" | "capture")) {
+        for word in ["UdpSocket", "TcpStream", "tokio::", "hickory_resolver", "tokio_rustls"] {
             assert!(!source.code.contains(word), "{} has {word}", source.path);
         }
     }

@@ -29,8 +29,8 @@ pub(super) enum Command {
     Capture(Box<Capture>),
     /// Analyse recordings: pcap and pcapng, each also compressed
     Analyze(Box<Analyze>),
-    /// Ask the network now (not built yet)
-    Probe(Unbuilt),
+    /// Ask the network now, about a module path, a proxy URL or a host
+    Probe(Box<Probe>),
     /// Verify downloaded artifacts (not built yet)
     Verify(Unbuilt),
     /// Explain how go on this machine will reach the network (not built yet)
@@ -63,7 +63,10 @@ pub(super) struct Analyze {
     #[command(flatten)]
     pub(super) report: ReportOptions,
 
-    /// Ask the network about what the recording leaves open (not built yet)
+    /// Ask the network about what the recording leaves open, from this machine and now
+    ///
+    /// Asked are the hosts of findings that are not proven: the configured resolvers, the public resolvers and root servers that
+    /// rules/ names, and the hosts' addresses. Private names reach the configured resolvers alone.
     #[arg(long, overrides_with = "no_probe")]
     pub(super) probe: bool,
 
@@ -111,9 +114,9 @@ pub(super) struct Capture {
     #[arg(long, value_name = "USER")]
     pub(super) user: Option<String>,
 
-    /// Ask the network about what the recording leaves open (not built yet)
-    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "go", overrides_with = "no_probe")]
-    pub(super) probe: Option<String>,
+    /// Ask the network about what the recording leaves open: about Go's public hosts, or about all hosts that failed
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_value = "go", default_missing_value = "go", overrides_with = "no_probe")]
+    pub(super) probe: AskAbout,
 
     /// Do not ask the network
     #[arg(long)]
@@ -128,6 +131,45 @@ pub(super) struct Capture {
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Probe {
+    /// Module paths (all hosts that go would contact under the present settings), proxy URLs, hosts
+    #[arg(required = true, value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
+    /// Print what would be asked, and of whom, and ask nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Keep the honest answers in this file, for a later `analyze --reference`
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+
+    /// Text of `env`, `go env` or `go env -json` to go by [default: this process's environment, and what `go env` says]
+    #[arg(long, value_name = "FILE")]
+    pub(super) go_env: Option<PathBuf>,
+
+    /// PEM roots to hold as publicly trusted in addition to Mozilla's
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
+
+    /// Folder of reference data to lay over the shipped one; it can name other resolvers and roots to ask
+    #[arg(long, value_name = "DIR")]
+    pub(super) rules: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
+}
+
+/// What `capture` asks the network about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum AskAbout {
+    /// Go's own public hosts
+    Go,
+    /// Every host that failed
+    All,
 }
 
 /// What is known of the run beside its traffic.

@@ -6,19 +6,23 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+#[cfg(feature = "probe")]
+use super::args::AskAbout;
 use super::args::{Capture, Format};
 use super::examine::{described, examine, facts, now, overrides, present};
 use super::exit::Exit;
+use super::go_settings::{as_lines, go_env, relevant};
 use super::output;
 use super::run_record::{RunRecord, randoms};
 use crate::capture::{Armed, DEFAULT_FILTER, Ended, Error, Identity, Plan};
 use crate::diagnosis::Diagnosis;
 use crate::finding::Citation;
-use crate::go::env::GoEnv;
+#[cfg(feature = "probe")]
+use crate::probe::Consent;
 use crate::source::Input;
 
 /// goprobe itself failed.
@@ -140,6 +144,15 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     let inputs = Input::open_all([recorded.file()])?;
     let mut examined = examine(&inputs, &args.facts, Some(&record), &recorded.key_log, args.report.observations, None)?;
     examined.mode = "capture";
+    #[cfg(feature = "probe")]
+    if !args.no_probe {
+        let consent = match args.probe {
+            AskAbout::Go => Consent::GoHosts,
+            AskAbout::All => Consent::All,
+        };
+        let manner = (args.report.quiet, args.report.verbose > 0);
+        super::probe::ask_further(&mut examined, &args.facts, consent, &overrides, manner)?;
+    }
     let diagnosis = examined.diagnose(&overrides);
     let mut completed = Ok(());
     if args.discard {
@@ -170,7 +183,6 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
 /// Options whose feature is to come are refused where leaving it out would change the answer.
 fn refuse_unbuilt(args: &Capture) -> anyhow::Result<()> {
     let unbuilt = [
-        (args.probe.is_some() && !args.no_probe, "--probe: the network is not asked yet"),
         (args.report.format == Format::Html, "--format html"),
         (args.report.format == Format::Sarif, "--format sarif"),
     ];
@@ -271,73 +283,6 @@ fn about(args: &Capture) -> Vec<String> {
         }
     }
     lines
-}
-
-/// The lines of variables that matter, without secrets.
-fn relevant(lines: &str) -> String {
-    let env = GoEnv::parse(lines);
-    let shown = env.keys().filter(|key| matters(key)).filter_map(|key| Some(format!("{key}={}\n", env.get(key)?)));
-    shown.collect()
-}
-
-/// Whether a variable has a say in how go reaches the network.
-fn matters(name: &str) -> bool {
-    let upper = name.to_ascii_uppercase();
-    upper.starts_with("GO") || upper.starts_with("GIT_") || upper.starts_with("SSL_CERT_") || upper.ends_with("_PROXY")
-}
-
-fn as_lines(environment: &[(OsString, OsString)]) -> String {
-    let pairs = environment.iter().filter_map(|(key, value)| Some((key.to_str()?, value.to_str()?)));
-    pairs.filter(|(_, value)| !value.contains('\n')).map(|(key, value)| format!("{key}={value}\n")).collect()
-}
-
-/// Settings of go's that the environment alone does not tell: `go env -w` writes them into a file, and the rest have defaults. To
-/// ask for all would start the C compiler.
-const GO_SETTINGS: &[&str] = &[
-    "GOVERSION",
-    "GOPROXY",
-    "GOSUMDB",
-    "GOPRIVATE",
-    "GONOPROXY",
-    "GONOSUMDB",
-    "GOINSECURE",
-    "GOVCS",
-    "GOAUTH",
-    "GOFLAGS",
-    "GODEBUG",
-    "GOENV",
-    "GOROOT",
-    "GOPATH",
-    "GOMODCACHE",
-    "GOCACHE",
-    "GOMOD",
-    "GOWORK",
-    "GOOS",
-    "GOARCH",
-    "GOTELEMETRY",
-    "GO111MODULE",
-];
-
-/// What `go env` says, of the command if it is go, else of the go in the PATH. It must not fetch another toolchain for it.
-fn go_env(command: &[OsString], environment: &[(OsString, OsString)]) -> Option<String> {
-    let go = command.first().filter(|program| Path::new(program).file_name() == Some("go".as_ref()));
-    let go = go.map_or(OsStr::new("go"), OsString::as_os_str);
-    let output = Command::new(go)
-        .arg("env")
-        .args(GO_SETTINGS)
-        .env_clear()
-        .envs(environment.iter().map(|(key, value)| (key, value)))
-        // What is set for the question is not what the command ran with.
-        .env("GOTOOLCHAIN", "local")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    let values = String::from_utf8(output.stdout).ok()?;
-    let values: Vec<&str> = values.lines().collect();
-    let pairs = (values.len() == GO_SETTINGS.len()).then(|| GO_SETTINGS.iter().zip(values))?;
-    Some(pairs.map(|(name, value)| format!("{name}={value}\n")).collect())
 }
 
 /// goprobe's words at the packets that prove something.

@@ -17,6 +17,8 @@ pub struct Resolver {
     pub title: String,
     /// Who operates it.
     pub operator: String,
+    /// Where it can be asked; those of its networks are not listed.
+    pub addresses: Vec<IpAddr>,
     /// Whether it withholds names by design.
     pub filters: bool,
     /// Its name for DNS over TLS (RFC 7858).
@@ -48,8 +50,12 @@ impl Resolvers {
             let doh = entry.optional_text("doh").map(str::to_owned);
             let provenance = entry.provenance(name.unwrap_or_default());
             let (name, title, operator) = (name?.to_owned(), title?.to_owned(), operator?.to_owned());
-            let resolver = Resolver { name, title, operator, filters: filters?, dot, doh, provenance: provenance? };
-            Some((resolver, prefixes?))
+            let prefixes = prefixes?;
+            let single = |prefix: &&IpNet| prefix.prefix_len() == prefix.max_prefix_len();
+            let addresses = prefixes.iter().filter(single).map(IpNet::addr).collect();
+            let provenance = provenance?;
+            let resolver = Resolver { name, title, operator, addresses, filters: filters?, dot, doh, provenance };
+            Some((resolver, prefixes))
         });
         for (resolver, prefixes) in entries {
             if self.list.iter().any(|known| known.name == resolver.name) {
@@ -65,6 +71,11 @@ impl Resolvers {
     /// The service that answers at an address.
     pub(super) fn at(&self, address: IpAddr) -> Option<&Resolver> {
         self.list.get(self.addresses.find(address)?)
+    }
+
+    /// The service with that short name.
+    pub(super) fn called(&self, name: &str) -> Option<&Resolver> {
+        self.list.iter().find(|resolver| resolver.name == name)
     }
 
     /// The service with that DNS over TLS name, or with that host in its DNS over HTTPS URL.

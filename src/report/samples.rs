@@ -309,6 +309,7 @@ pub(crate) fn case() -> Case {
         }],
         icmp: Vec::new(),
         certificates: Vec::new(),
+        probes: Vec::new(),
         go: GoRun::default(),
     }
 }
