@@ -114,14 +114,7 @@ fn cut_off(case: &Case, connection: &Connection, handshake: &Handshake) -> bool 
         && at > *finished
         && connection.fin.to_server.is_none_or(|fin| fin > at)
         && at.time.since(finished.time) < PATIENCE
-        && segment_at(connection, at).is_some_and(|reset| {
-            let marks = case.marks(connection, &reset);
-            // A reset that crossed the client's Finished on the way answers what came before, and is not early for it.
-            let crossed = reset.flags.ack()
-                && segment_at(connection, *finished)
-                    .is_some_and(|finished| reset.ack.wrapping_sub(finished.seq).cast_signed() <= 0);
-            !marks.any() || (crossed && !marks.any_but_early())
-        })
+        && segment_at(connection, at).is_some_and(|reset| !case.marks(connection, &reset).any())
         && !connection
             .segments
             .towards(Direction::ToClient)
