@@ -8,6 +8,7 @@
 //! hosts that `rules/` names; and no public resolver is told of a name that is not public ([`target::Private`]).
 
 mod chain;
+pub mod hello;
 mod iterate;
 pub mod plan;
 mod resolvers;
@@ -16,6 +17,7 @@ pub mod target;
 mod tls;
 mod wire;
 
+pub use hello::GoHello;
 pub use plan::{Budget, Consent, Plan, Question, Step};
 pub use run::{ProbeError, Progress, run};
 pub use target::{Host, Private, Role, Settings, Target, TargetError};
