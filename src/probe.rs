@@ -7,12 +7,15 @@
 //! Manners: nobody is asked but the hosts in question, the configured resolvers, and the resolvers, root servers and control
 //! hosts that `rules/` names; and no public resolver is told of a name that is not public ([`target::Private`]).
 
+mod attempt;
 mod chain;
+mod experiment;
 pub mod hello;
 mod iterate;
 pub mod plan;
 mod resolvers;
 mod run;
+mod sockopt;
 pub mod target;
 mod tls;
 mod wire;

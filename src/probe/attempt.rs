@@ -1,0 +1,294 @@
+//! One connection for the sake of its first bytes: opened, written to, listened to, and what came of it.
+
+use std::io::{Error, ErrorKind};
+use std::net::{SocketAddr, TcpStream as StdStream};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::hello::{GoHello, records, system_lot};
+use super::sockopt::{TcpState, expired_at, forget_at_close, hide_ends, in_progress, report_icmp, tcp_state};
+use crate::observation::probe::{Aim, Ending, HelloAttempt, Hop, Shape};
+use crate::protocol::tls::starts_server_flight;
+use crate::types::{Span, Timestamp};
+
+/// Time for three SYNs.
+const CONNECT: Duration = Duration::from_secs(4);
+/// Time for the first bytes to be repeated four times.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// The same where the first bytes are meant to expire: for a reset or ICMP from twenty hops away.
+const PATIENCE_WITH_HOPS: Duration = Duration::from_millis(1_500);
+/// A record header and the two bytes after it, which tell an alert from a hello.
+const HEAD: usize = 7;
+/// Kept of what is no TLS.
+const MOST_HEAD: usize = 64;
+/// Asked of whoever takes everything for HTTP. It names no host.
+const NOT_TLS: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+/// Of a hello without a name, for want of a better place.
+const CUT: usize = 100;
+
+/// Carries out an attempt.
+pub(super) async fn attempt(aim: Aim, hello: GoHello, clock: fn() -> Timestamp) -> HelloAttempt {
+    let parts = first_bytes(&aim, &hello);
+    let bytes = parts.iter().map(Vec::len).sum::<usize>();
+    let mut attempt = HelloAttempt {
+        aim,
+        go: hello.of,
+        bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        connected: None,
+        acknowledged: None,
+        repeated: None,
+        expired: false,
+        ending: Ending::Local(String::new()),
+    };
+    let began = clock();
+    let stream = match open(&attempt.aim).await {
+        Ok(stream) => stream,
+        Err(why) => {
+            attempt.ending = unopened(why, clock().since(began));
+            return attempt;
+        }
+    };
+    attempt.connected = Some(clock().since(began));
+    let before = tcp_state(&stream).unwrap_or_default();
+    attempt.ending = converse(stream, &parts, &mut attempt, before, clock).await;
+    attempt
+}
+
+/// What is written, in one piece or two.
+fn first_bytes(aim: &Aim, hello: &GoHello) -> Vec<Vec<u8>> {
+    let hello = match aim.shape {
+        Shape::WithoutPostQuantum => hello.without_post_quantum(),
+        Shape::WithoutMlDsa => hello.without_ml_dsa(),
+        Shape::Classic => GoHello::classic(),
+        Shape::NotTls => return vec![NOT_TLS.to_vec()],
+        _ => hello.clone(),
+    };
+    let message = hello.message(aim.name.as_deref(), &mut system_lot);
+    let cut = aim.name.as_deref().and_then(|name| middle_of(&message, name.as_bytes())).unwrap_or(CUT);
+    match aim.shape {
+        Shape::TwoRecords => vec![records(&message, Some(cut))],
+        Shape::TwoSegments => {
+            let whole = records(&message, None);
+            // Behind the record's header.
+            let (first, second) = whole.split_at_checked(cut.saturating_add(5)).unwrap_or((&whole, &[]));
+            vec![first.to_vec(), second.to_vec()]
+        }
+        _ => vec![records(&message, None)],
+    }
+}
+
+fn middle_of(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    if part.is_empty() {
+        return None;
+    }
+    Some(bytes.windows(part.len()).position(|window| window == part)? + part.len() / 2)
+}
+
+/// Why a connection did not open.
+enum Unopened {
+    /// The system says so at once: nothing was sent.
+    Local(Error),
+    /// Something answered.
+    Remote(Error),
+    /// Nothing answered.
+    Silence,
+}
+
+fn unopened(why: Unopened, after: Span) -> Ending {
+    match why {
+        Unopened::Silence => Ending::Unanswered { after },
+        Unopened::Local(error) => Ending::Local(error.to_string()),
+        Unopened::Remote(error) => match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Ending::Refused { after },
+            ErrorKind::TimedOut => Ending::Unanswered { after },
+            ErrorKind::PermissionDenied => Ending::Local(error.to_string()),
+            _ => Ending::Unreachable,
+        },
+    }
+}
+
+async fn open(aim: &Aim) -> Result<TcpStream, Unopened> {
+    let socket = socket(aim.address).map_err(Unopened::Local)?;
+    if let Some(most) = aim.max_segment {
+        socket.set_tcp_mss(most.into()).map_err(Unopened::Local)?;
+    }
+    connect(socket, aim.address, CONNECT).await
+}
+
+fn socket(address: SocketAddr) -> Result<Socket, Error> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
+}
+
+async fn connect(socket: Socket, address: SocketAddr, patience: Duration) -> Result<TcpStream, Unopened> {
+    match socket.connect(&address.into()) {
+        Ok(()) => {}
+        Err(error) if in_progress(&error) => {}
+        Err(error) => return Err(Unopened::Local(error)),
+    }
+    let stream = TcpStream::from_std(StdStream::from(socket)).map_err(Unopened::Local)?;
+    match timeout(patience, stream.writable()).await {
+        Err(_) => return Err(Unopened::Silence),
+        Ok(ready) => ready.map_err(Unopened::Remote)?,
+    }
+    match stream.take_error() {
+        Ok(None) => Ok(stream),
+        Ok(Some(error)) | Err(error) => Err(Unopened::Remote(error)),
+    }
+}
+
+async fn converse(
+    mut stream: TcpStream,
+    parts: &[Vec<u8>],
+    attempt: &mut HelloAttempt,
+    before: TcpState,
+    clock: fn() -> Timestamp,
+) -> Ending {
+    if let Err(error) = prepare(&stream, &attempt.aim) {
+        return Ending::Local(error.to_string());
+    }
+    let patience = if attempt.aim.ttl.is_some() { PATIENCE_WITH_HOPS } else { PATIENCE };
+    let began = clock();
+    let until = Instant::now() + patience;
+    let mut heard = Vec::new();
+    let mut written = Ok(());
+    for part in parts {
+        written = stream.write_all(part).await;
+        if written.is_err() {
+            break;
+        }
+    }
+    let heard = match written {
+        Ok(()) => listen(&mut stream, &mut heard, until, &mut attempt.expired, attempt.aim.ttl.is_some()).await,
+        Err(error) => Heard::End(error.kind()),
+    };
+    let after = clock().since(began);
+    if let Some(state) = tcp_state(&stream) {
+        let acknowledged = state.acknowledged.saturating_sub(before.acknowledged);
+        attempt.acknowledged = Some(u32::try_from(acknowledged).unwrap_or(u32::MAX).min(attempt.bytes));
+        attempt.repeated = Some(state.repeated.saturating_sub(before.repeated));
+    }
+    leave(&stream, &attempt.aim, &heard);
+    match heard {
+        Heard::Hello => Ending::Answered { after },
+        Heard::Alert(description) => Ending::Alert { description, after },
+        Heard::Foreign(head) => Ending::NotTls { head, after },
+        Heard::Nothing => Ending::Silent { after },
+        Heard::Close => Ending::Closed { after },
+        Heard::End(ErrorKind::TimedOut) => Ending::Silent { after },
+        Heard::End(_) => Ending::Reset { after },
+    }
+}
+
+fn prepare(stream: &TcpStream, aim: &Aim) -> Result<(), Error> {
+    let socket = SockRef::from(stream);
+    if aim.hides_ends {
+        hide_ends(&socket)?;
+    }
+    if let Some(ttl) = aim.ttl {
+        report_icmp(stream);
+        match aim.address {
+            SocketAddr::V4(_) => socket.set_ttl_v4(ttl.into())?,
+            SocketAddr::V6(_) => socket.set_unicast_hops_v6(ttl.into())?,
+        }
+    }
+    Ok(())
+}
+
+/// Whoever does not answer is not pestered: the connection ends with one reset that goes all the way.
+fn leave(stream: &TcpStream, aim: &Aim, heard: &Heard) {
+    const FAR: u32 = 64;
+    let socket = SockRef::from(stream);
+    if aim.ttl.is_some() {
+        let _ = match aim.address {
+            SocketAddr::V4(_) => socket.set_ttl_v4(FAR),
+            SocketAddr::V6(_) => socket.set_unicast_hops_v6(FAR),
+        };
+    }
+    if aim.hides_ends || aim.ttl.is_some() || matches!(heard, Heard::Nothing) {
+        forget_at_close(&socket);
+    }
+}
+
+/// What was heard.
+enum Heard {
+    Hello,
+    Alert(u8),
+    Foreign(Vec<u8>),
+    Nothing,
+    Close,
+    End(ErrorKind),
+}
+
+async fn listen(
+    stream: &mut TcpStream,
+    heard: &mut Vec<u8>,
+    until: Instant,
+    expired: &mut bool,
+    expires: bool,
+) -> Heard {
+    loop {
+        if let Some(what) = tell(heard) {
+            return what;
+        }
+        let mut buffer = [0; MOST_HEAD];
+        match timeout_at(until, stream.read(&mut buffer)).await {
+            Err(_) if heard.is_empty() => return Heard::Nothing,
+            Ok(Ok(0)) if heard.is_empty() => return Heard::Close,
+            Err(_) | Ok(Ok(0)) => return Heard::Foreign(std::mem::take(heard)),
+            Ok(Ok(count)) => heard.extend(buffer.get(..count).unwrap_or_default()),
+            // ICMP ends no open connection (RFC 5461 §4); it is only told of.
+            Ok(Err(error)) if expires && error.kind() == ErrorKind::HostUnreachable => *expired = true,
+            Ok(Err(error)) => return Heard::End(error.kind()),
+        }
+    }
+}
+
+/// What the bytes are, once there are enough of them. Warnings before the hello are passed over (RFC 6066 §3).
+fn tell(heard: &mut Vec<u8>) -> Option<Heard> {
+    const WARNING: u8 = 1;
+    loop {
+        let head: [u8; HEAD] = *heard.first_chunk()?;
+        if !starts_server_flight(heard) {
+            heard.truncate(MOST_HEAD);
+            return Some(Heard::Foreign(std::mem::take(heard)));
+        }
+        match head {
+            [22, ..] => return Some(Heard::Hello),
+            [.., WARNING, _] => drop(heard.drain(..HEAD)),
+            [.., description] => return Some(Heard::Alert(description)),
+        }
+    }
+}
+
+/// A SYN that expires on its way, or arrives.
+pub(super) async fn hop(address: SocketAddr, ttl: u8) -> Hop {
+    const PATIENCE: Duration = Duration::from_millis(1_200);
+    let mut hop = Hop { ttl, expired: false, router: None, reached: false };
+    let Ok(socket) = socket(address) else { return hop };
+    if socket.set_ttl_v4(ttl.into()).is_err() {
+        return hop;
+    }
+    report_icmp(&socket);
+    // The descriptor is kept beside the stream, to be asked who complained.
+    let Ok(asked) = socket.try_clone() else { return hop };
+    match connect(socket, address, PATIENCE).await {
+        Ok(stream) => {
+            hop.reached = true;
+            forget_at_close(&SockRef::from(&stream));
+        }
+        Err(Unopened::Remote(error)) if error.kind() == ErrorKind::ConnectionRefused => hop.reached = true,
+        Err(Unopened::Remote(_)) => {
+            hop.router = expired_at(&asked);
+            hop.expired = true;
+        }
+        Err(_) => {}
+    }
+    hop
+}
