@@ -8,7 +8,11 @@ mod examine;
 mod exit;
 mod explain;
 mod extract;
+#[cfg(any(feature = "probe", all(feature = "capture", target_os = "linux")))]
+mod go_settings;
 mod output;
+#[cfg(feature = "probe")]
+mod probe;
 mod rules;
 #[cfg_attr(
     not(all(feature = "capture", target_os = "linux")),
@@ -43,7 +47,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Capture(capture) => return capture::run(capture),
         #[cfg(not(all(feature = "capture", target_os = "linux")))]
         Command::Capture(_) => Err(anyhow!("this goprobe was built without `capture`; it runs on Linux only")),
-        Command::Probe(rest) => unbuilt("probe", rest),
+        #[cfg(feature = "probe")]
+        Command::Probe(probe) => probe::run(probe),
+        #[cfg(not(feature = "probe"))]
+        Command::Probe(_) => Err(anyhow!("this goprobe was built without `probe`: it asks nobody")),
         Command::Verify(rest) => unbuilt("verify", rest),
         Command::Doctor(rest) => unbuilt("doctor", rest),
         Command::Export(rest) => unbuilt("export", rest),

@@ -4,6 +4,7 @@
 //! [`ALL`], a [`Code`] and its explanation. What is the cause and what its consequence is told in [`crate::diagnosis`].
 
 mod artifact;
+pub mod asked;
 mod attempt;
 mod capture;
 mod cert;

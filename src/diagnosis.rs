@@ -2,12 +2,14 @@
 //!
 //! Detectors do not see each other; here their findings meet. The order in which they arrive changes nothing.
 
+mod asked;
 mod fingerprint;
 mod overrides;
 mod precedence;
 mod sentence;
 mod story;
 
+pub use asked::joined;
 pub use overrides::{Level, OverrideError, Overrides, Selector};
 pub use story::diagnose;
 

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 pub use code::Code;
 
 use crate::observation::Veil;
+use crate::observation::probe::ProbeId;
 use crate::types::{FlowId, Moment};
 
 /// How bad it is. Not how sure: see [`Confidence`].
@@ -149,6 +150,11 @@ impl Evidence {
         Self { role: "go_output", citation: Citation::Log { input: 0, line }, note: note.into() }
     }
 
+    /// An answer to a probe.
+    pub fn probe(role: &'static str, id: ProbeId, note: impl Into<String>) -> Self {
+        Self { role, citation: Citation::Probe(id.0), note: note.into() }
+    }
+
     /// An environment variable.
     pub fn variable(name: &str, note: impl Into<String>) -> Self {
         Self { role: "setting", citation: Citation::Variable(name.to_owned()), note: note.into() }
@@ -273,6 +279,14 @@ impl Finding {
         }
     }
 
+    /// Cites other things, in the same order. Without any, nothing changes: there is always evidence.
+    pub fn replace_evidence(&mut self, evidence: impl Iterator<Item = Evidence>) {
+        let evidence: Vec<Evidence> = evidence.collect();
+        if !evidence.is_empty() {
+            self.evidence = evidence;
+        }
+    }
+
     /// Adds evidence.
     #[must_use]
     pub fn with_evidence(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
@@ -364,4 +378,17 @@ pub struct Assessment {
     pub found: Vec<Finding>,
     /// What it could not judge. What is neither found nor listed here was judged and is clear.
     pub not_assessed: Vec<NotAssessed>,
+}
+
+/// What was found in a recording and does not hold, by what the network said when it was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refutation {
+    /// The code in question.
+    pub code: Code,
+    /// The host that it was found for.
+    pub host: String,
+    /// The address, where only what was found about that one does not hold.
+    pub address: Option<IpAddr>,
+    /// What speaks against it, with the probe's number.
+    pub why: String,
 }

@@ -29,8 +29,8 @@ pub(super) enum Command {
     Capture(Box<Capture>),
     /// Analyse recordings: pcap and pcapng, each also compressed
     Analyze(Box<Analyze>),
-    /// Ask the network now (not built yet)
-    Probe(Unbuilt),
+    /// Ask the network now, about a module path, a proxy URL or a host
+    Probe(Box<Probe>),
     /// Verify downloaded artifacts (not built yet)
     Verify(Unbuilt),
     /// Explain how go on this machine will reach the network (not built yet)
@@ -128,6 +128,36 @@ pub(super) struct Capture {
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Probe {
+    /// Module paths (all hosts that go would contact under the present settings), proxy URLs, hosts
+    #[arg(required = true, value_name = "TARGET")]
+    pub(super) targets: Vec<String>,
+
+    /// Print what would be asked, and of whom, and ask nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Keep the honest answers in this file, for a later `analyze --reference`
+    #[arg(long, value_name = "FILE")]
+    pub(super) save: Option<PathBuf>,
+
+    /// Text of `env`, `go env` or `go env -json` to go by [default: this process's environment, and what `go env` says]
+    #[arg(long, value_name = "FILE")]
+    pub(super) go_env: Option<PathBuf>,
+
+    /// PEM roots to hold as publicly trusted in addition to Mozilla's
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
+
+    /// Folder of reference data to lay over the shipped one; it can name other resolvers and roots to ask
+    #[arg(long, value_name = "DIR")]
+    pub(super) rules: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
 }
 
 /// What is known of the run beside its traffic.

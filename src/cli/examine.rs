@@ -16,6 +16,7 @@ use crate::go::GoRun;
 use crate::go::env::GoEnv;
 use crate::go::log::GoLog;
 use crate::observation::body::Bodies;
+use crate::observation::probe::Told;
 use crate::observation::{Case, Recording, Relevance};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
@@ -131,7 +132,7 @@ pub(super) fn facts(facts: &Facts) -> anyhow::Result<()> {
 }
 
 /// The rules, with what is known of this case.
-fn reference(facts: &Facts) -> anyhow::Result<Reference> {
+pub(super) fn reference(facts: &Facts) -> anyhow::Result<Reference> {
     let mut reference = match &facts.rules {
         Some(folder) => Reference::with_overlay(folder),
         None => Reference::builtin(),
@@ -149,7 +150,7 @@ fn reference(facts: &Facts) -> anyhow::Result<Reference> {
 }
 
 /// What is known of the run of go.
-fn go_run(facts: &Facts) -> anyhow::Result<GoRun> {
+pub(super) fn go_run(facts: &Facts) -> anyhow::Result<GoRun> {
     let log = facts.go_log.as_deref().map(text).transpose()?.map(|text| GoLog::parse(&text));
     let env = facts.go_env.as_deref().map(text).transpose()?.map(|text| GoEnv::parse(&text));
     let version = env.as_ref().and_then(GoEnv::go_version);
@@ -162,10 +163,11 @@ fn text(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Whether go was seen, and how it fared.
-fn circumstances(case: &Case) -> Circumstances {
+pub(super) fn circumstances(case: &Case) -> Circumstances {
     Circumstances {
         go_traffic: case.lookups.iter().any(|lookup| lookup.relevance > Relevance::Other)
-            || case.connections.iter().any(|connection| connection.relevance > Relevance::Other),
+            || case.connections.iter().any(|connection| connection.relevance > Relevance::Other)
+            || case.probes.iter().any(|probe| !matches!(probe.told, Told::Skipped { .. })),
         exit_status: case.go.exit,
         errors: case.go.errors().iter().map(|error| error.text.clone()).collect(),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::date::parse_rfc3339;
 use super::hosts::normal;
@@ -94,18 +94,20 @@ pub enum HonestError {
     },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct RawFile {
     schema: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<String>,
     #[serde(default)]
     names: BTreeMap<String, RawName>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     ranges: BTreeMap<String, Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sumdb_key: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct RawName {
     #[serde(default)]
     rcode: Option<String>,
@@ -141,6 +143,29 @@ impl HonestAnswers {
         }
         let names = raw.names.into_iter().map(|(name, raw)| (normal(&name), HonestName::from(raw))).collect();
         Ok(Self { asked, names, ranges, sumdb_key: raw.sumdb_key })
+    }
+
+    /// As a reference file.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, which nothing in it makes happen.
+    pub fn to_json(&self) -> Result<String, HonestError> {
+        let names = self.names.iter().map(|(name, honest)| {
+            let (cname, a, aaaa) = (honest.cname.clone(), honest.a.clone(), honest.aaaa.clone());
+            (name.clone(), RawName { rcode: Some(honest.rcode.clone()), cname, a, aaaa })
+        });
+        let ranges = self
+            .ranges
+            .iter()
+            .map(|(operator, prefixes)| (operator.clone(), prefixes.iter().map(ToString::to_string).collect()));
+        let raw = RawFile {
+            schema: SCHEMA.to_owned(),
+            asked: self.asked.map(|asked| asked.to_string()),
+            names: names.collect(),
+            ranges: ranges.collect(),
+            sumdb_key: self.sumdb_key.clone(),
+        };
+        Ok(serde_json::to_string_pretty(&raw)? + "\n")
     }
 
     /// What was answered for a name; `None` when it was not asked.
@@ -184,6 +209,17 @@ mod tests {
         assert!(name.has("2607:f8b0::8d".parse().unwrap()) && !name.has("142.250.74.114".parse().unwrap()));
         assert!(honest.name("gone.example").unwrap().is_nxdomain() && honest.name("other.example").is_none());
         assert_eq!(honest.ranges["google"][0].to_string(), "142.250.0.0/15");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let text = r#"{"schema": "goprobe-reference/1", "asked": "2026-11-22T12:16:25Z", "names": {
+            "proxy.golang.org": {"rcode": "NOERROR", "CNAME": ["x.example"], "A": ["142.250.74.113"], "AAAA": ["2607:f8b0::8d"]},
+            "gone.example": {"rcode": "NXDOMAIN"}}, "ranges": {"google": ["142.250.0.0/15"]}, "sumdb_key": "k"}"#;
+        let honest = HonestAnswers::parse(text).unwrap();
+        assert_eq!(HonestAnswers::parse(&honest.to_json().unwrap()).unwrap(), honest);
+        let bare = HonestAnswers::default().to_json().unwrap();
+        assert_eq!(HonestAnswers::parse(&bare).unwrap(), HonestAnswers::default());
     }
 
     #[test]

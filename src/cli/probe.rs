@@ -1,0 +1,212 @@
+//! `goprobe probe`: the network is asked now, and the report is the same as everywhere.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::{Context as _, bail};
+
+use super::args::{Facts, Format, Probe};
+use super::examine::{Examined, circumstances, go_run, now, overrides, present, reference};
+use super::exit::Exit;
+use super::go_settings::{as_lines, go_env, relevant};
+use super::output;
+use crate::analyzer::{Analyzer, Options};
+use crate::detect;
+use crate::diagnosis::joined;
+use crate::go::GoRun;
+use crate::go::env::GoEnv;
+use crate::go::resolv::ResolvConf;
+use crate::observation::probe::{Oracle, Probe as Answer, Skip, Told};
+use crate::observation::{Case, Recording};
+use crate::probe::{Consent, Host, Plan, Progress, Question, Settings, Target};
+use crate::reference::Reference;
+
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
+
+pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
+    let started = now();
+    if matches!(args.report.format, Format::Html | Format::Sarif) {
+        bail!("version {} does not have that format", env!("CARGO_PKG_VERSION"));
+    }
+    let overrides = overrides(&args.report)?;
+    let facts =
+        Facts { go_env: args.go_env.clone(), ca: args.ca.clone(), rules: args.rules.clone(), ..Facts::default() };
+    let reference = reference(&facts)?;
+    let mut go = go_run(&facts)?;
+    let env = go.env.take().unwrap_or_else(present_env);
+    go.version = env.go_version();
+    let settings = settings(env);
+    let mut hosts: Vec<Host> = Vec::new();
+    for target in &args.targets {
+        for host in Target::parse(target)?.hosts(&settings, &reference) {
+            if !hosts.iter().any(|known| (&known.name, known.port) == (&host.name, host.port)) {
+                hosts.push(host);
+            }
+        }
+    }
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All);
+    if args.dry_run {
+        output::deliver(&plan.to_string(), args.report.output.as_deref())?;
+        return Ok(Exit::Clear);
+    }
+    let quiet = args.report.quiet;
+    let probes = ask(&plan, &settings, &reference, quiet)?;
+    if !quiet {
+        remarks(&plan, &probes).iter().for_each(|line| output::remark(&format!("goprobe: {line}")));
+    }
+    go.env = Some(settings.env);
+    let case = case_of(&reference, go, probes);
+    if let Some(file) = &args.save {
+        let honest = detect::asked::honest(&case, &reference).to_json()?;
+        std::fs::write(file, honest).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let examined = Examined {
+        mode: "probe",
+        inputs: Vec::new(),
+        assessments: {
+            let asked = detect::asked::assess(&case, &reference);
+            joined(Vec::new(), asked.assessment, &asked.refuted)
+        },
+        circumstances: circumstances(&case),
+        command: None,
+        go_version: case.go.version.map(|version| version.to_string()),
+        rules_version: reference.version(),
+        rules_sha256: reference.sha256().to_owned(),
+        case,
+    };
+    let style = output::style(args.report.no_color, args.report.output.as_deref());
+    let (data, exit) = present(&examined, &examined.diagnose(&overrides), &args.report, style, started)?;
+    output::deliver(&data, args.report.output.as_deref())?;
+    Ok(exit)
+}
+
+/// A case without a recording.
+fn case_of(reference: &Reference, go: GoRun, probes: Vec<Answer>) -> Case {
+    let options = Options { keep_all: false, judge_all: false };
+    let mut case = Analyzer::new(reference, go, options).finish(Recording::default(), Vec::new(), 0);
+    case.probes = probes;
+    case
+}
+
+/// This process's environment, completed by what `go env` says where there is a go.
+pub(super) fn present_env() -> GoEnv {
+    let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let told = go_env(&["go".into()], &environment).unwrap_or_default();
+    GoEnv::parse(&relevant(&[told, as_lines(&environment)].concat()))
+}
+
+/// The machine's settings, with an environment.
+pub(super) fn settings(env: GoEnv) -> Settings {
+    let text = |path| std::fs::read(path).map(|bytes| crate::go::decode(&bytes)).unwrap_or_default();
+    Settings { env, resolv: ResolvConf::parse(&text(RESOLV_CONF)), hosts: text(HOSTS) }
+}
+
+/// Carries a plan out, and says before whom it asks.
+pub(super) fn ask(plan: &Plan, settings: &Settings, reference: &Reference, quiet: bool) -> anyhow::Result<Vec<Answer>> {
+    let terminal = std::io::stderr().is_terminal() && !quiet;
+    if !quiet {
+        output::remark(&format!("goprobe: {}", announcement(plan)));
+    }
+    let (mut asked, mut answered) = (0_usize, 0_usize);
+    let probes = crate::probe::run(plan, settings, reference, now, &mut |progress| {
+        match progress {
+            Progress::Asking(_) => asked += 1,
+            Progress::Answered(_) => answered += 1,
+        }
+        if terminal {
+            // One line that is written over; nobody reads the last one but one.
+            let _ = write!(std::io::stderr(), "\r\u{1b}[Kgoprobe: {asked} questions asked, {answered} settled");
+        }
+    })?;
+    if terminal {
+        let _ = write!(std::io::stderr(), "\r\u{1b}[K");
+    }
+    Ok(probes)
+}
+
+/// How much is asked, and of whom beside the hosts in question and the configured resolvers.
+fn announcement(plan: &Plan) -> String {
+    let mut strangers: Vec<String> = Vec::new();
+    for step in &plan.steps {
+        if let Question::Name(question) = &step.question {
+            let who = match &question.oracle {
+                Oracle::System => continue,
+                Oracle::Trusted(name) => format!("the public resolver {name}"),
+                Oracle::Authoritative => "the root and the zones' own servers".to_owned(),
+                Oracle::Nobody => question.server.map_or_else(String::new, |server| server.ip().to_string()),
+            };
+            if !strangers.contains(&who) {
+                strangers.push(who);
+            }
+        }
+    }
+    let beside = if strangers.is_empty() {
+        String::new()
+    } else {
+        format!("; asked are, beside the configured resolvers and the hosts themselves, {}", strangers.join(", "))
+    };
+    format!("{} questions to the network, {}{beside}", plan.steps.len(), plan.budget)
+}
+
+/// What of the plan did not come about, in clear words.
+pub(super) fn remarks(plan: &Plan, probes: &[Answer]) -> Vec<String> {
+    let mut lines: Vec<String> = plan
+        .kept_private
+        .iter()
+        .map(|(name, why)| format!("no public resolver was asked about {name}: {why}"))
+        .collect();
+    lines.extend(plan.left_out.iter().map(|what| format!("left out: {what}")));
+    let count = |wanted: Skip| {
+        probes.iter().filter(|probe| matches!(&probe.told, Told::Skipped { why, .. } if *why == wanted)).count()
+    };
+    if count(Skip::DeadNetwork) > 0 {
+        lines.push(
+            "nothing on this network answers: not one of the resolvers that were asked, over none of their ways; the \
+             addresses were not tried"
+                .to_owned(),
+        );
+    }
+    if count(Skip::Budget) > 0 {
+        lines.push(format!("{} questions were not asked: the time was up ({})", count(Skip::Budget), plan.budget));
+    }
+    if count(Skip::Private) > 0 {
+        lines.push("a name has an address of the inside; no public resolver was asked about it".to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Span;
+
+    #[test]
+    fn whoever_is_asked_is_announced() {
+        let reference = Reference::builtin().unwrap();
+        let settings = Settings { resolv: ResolvConf::parse("nameserver 192.168.1.1\n"), ..Settings::default() };
+        let hosts = Target::parse("proxy.golang.org").unwrap().hosts(&settings, &reference);
+        let text = announcement(&Plan::of_hosts(&hosts, &settings, &reference, Consent::All));
+        for who in ["the public resolver cloudflare", "the public resolver google", "root", "192.0.2.53", "60.0 s"] {
+            assert!(text.contains(who), "{text}");
+        }
+        let private = Target::parse("nexus").unwrap().hosts(&settings, &reference);
+        let text = announcement(&Plan::of_hosts(&private, &settings, &reference, Consent::All));
+        assert!(!text.contains("beside"), "{text}");
+    }
+
+    #[test]
+    fn what_was_not_asked_is_said() {
+        let at = crate::types::Timestamp::from_seconds(0);
+        let skipped = |why| Answer {
+            id: crate::observation::probe::ProbeId(1),
+            at,
+            took: Span::default(),
+            told: Told::Skipped { question: "ask".to_owned(), why },
+        };
+        let plan = Plan::default();
+        assert!(remarks(&plan, &[skipped(Skip::DeadNetwork)])[0].contains("nothing on this network answers"));
+        assert!(remarks(&plan, &[skipped(Skip::Budget)])[0].contains("at most 60.0 s"));
+        assert!(remarks(&plan, &[]).is_empty());
+    }
+}
