@@ -18,9 +18,10 @@ mod run;
 mod sockopt;
 pub mod target;
 mod tls;
+mod trial;
 mod wire;
 
 pub use hello::GoHello;
-pub use plan::{Budget, Consent, Plan, Question, Step};
+pub use plan::{Budget, Consent, HelloQuestion, Plan, Question, Step};
 pub use run::{ProbeError, Progress, run};
 pub use target::{Host, Private, Role, Settings, Target, TargetError};

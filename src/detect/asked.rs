@@ -8,6 +8,7 @@ mod chains;
 mod failing;
 mod lies;
 mod path;
+mod shape;
 mod view;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,9 @@ pub fn assess(case: &Case, reference: &Reference) -> Asked {
     let misled: Vec<_> =
         found.iter().filter(|it| it.code.family() == "dns").filter_map(|it| it.subject.address).collect();
     found.extend(chains::assess(case, reference, &misled));
+    let shape = shape::assess(case, &misled);
+    found.extend(shape.found);
+    asked.refuted.extend(shape.refuted);
     asked
 }
 

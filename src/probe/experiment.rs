@@ -1,15 +1,14 @@
 //! Which attempt comes next, decided by those before it: the name, the shape, the size, the address and the family are varied
 //! one at a time, and no more than it takes to tell which of them a failure hangs on.
 //!
-//! Pure. Who carries the attempts out asks [`Experiment::next`] until it is done. A block may outlast its trigger for the address
-//! and port that it was set off at; so a control that fails after a reset counts only at an address that was not touched
-//! before, or after a rest.
+//! Pure. Who carries the attempts out asks [`Experiment::next`] until it is done. A block may outlast its trigger by minutes for
+//! the address and port that it was set off at; so a control that fails after a reset decides nothing, and is repeated at an
+//! address that was not touched before, ahead of the name in question.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::observation::probe::{Aim, Ending, HelloAttempt, HopSweep, Part, Place, Shape};
 use crate::probe::hello::GoHello;
-use crate::types::Span;
 
 /// Attempts of one experiment, those with hops to go apart.
 pub(super) const MOST_ATTEMPTS: usize = 18;
@@ -35,8 +34,6 @@ pub(super) struct Experiment {
     pub(super) hello: GoHello,
     /// Draws the order of what is asked together.
     pub(super) seed: u64,
-    /// How long a block that outlasts its trigger is waited for; `None`: it is not.
-    pub(super) rest: Option<Span>,
     /// Whether the hop is looked for at which a failure is born.
     pub(super) with_hops: bool,
 }
@@ -48,8 +45,6 @@ pub(super) struct Log {
     pub(super) attempts: Vec<HelloAttempt>,
     /// Ways that were measured.
     pub(super) sweeps: Vec<HopSweep>,
-    /// There was a rest.
-    pub(super) rested: bool,
 }
 
 /// What is to be done next.
@@ -59,8 +54,6 @@ pub(super) enum Next {
     Try(Vec<Aim>),
     /// Measure the way to an address.
     Sweep(SocketAddr),
-    /// Do nothing for so long.
-    Rest(Span),
     /// It is decided, or will not be.
     Done,
 }
@@ -93,7 +86,7 @@ impl Experiment {
         match first.ending {
             Ending::Local(_) => Ok(()),
             Ending::Unanswered { .. } | Ending::Unreachable | Ending::Refused { .. } => self.unopened(log, own),
-            _ => self.stopped(log, &target, first),
+            _ => self.stopped(log, &target),
         }
     }
 
@@ -122,7 +115,7 @@ impl Experiment {
     }
 
     /// TCP opens and the handshake does not get on.
-    fn stopped(&self, log: &Log, target: &Aim, first: &HelloAttempt) -> Step<()> {
+    fn stopped(&self, log: &Log, target: &Aim) -> Step<()> {
         let control = self.control(target.address, Place::Own);
         if nth(log, &control, 0)?.passed() {
             return self.by_name(log, target);
@@ -131,15 +124,14 @@ impl Experiment {
             // Untouched so far: the control goes first.
             let control = nth(log, &self.control(*other, Place::Other), 0)?;
             let there = self.target(*other, Place::Other);
-            if nth(log, &there, 0)?.failed() && control.passed() {
+            if nth(log, &there, 0)?.stopped() && control.passed() {
                 return self.by_name(log, &there);
             }
-        } else if let Some(rest) = self.rest.filter(|_| first.ending.is_cut()) {
-            if !log.rested {
-                return Err(Next::Rest(rest));
-            }
-            if nth(log, &control, 1)?.passed() {
-                return self.by_name(log, target);
+        } else if let Some(neutral) = self.neutral {
+            let control = nth(log, &self.control(neutral, Place::Neutral), 0)?;
+            let there = self.target(neutral, Place::Neutral);
+            if control.passed() && nth(log, &there, 0)?.stopped() {
+                return self.by_name(log, &there);
             }
         }
         self.by_shape(log, target)
@@ -164,11 +156,7 @@ impl Experiment {
     fn by_shape(&self, log: &Log, target: &Aim) -> Step<()> {
         let classic = Aim { shape: Shape::Classic, ..target.clone() };
         let small = Aim { max_segment: Some(SMALL_SEGMENT), ..target.clone() };
-        let mut passes = nth(log, &classic, 0)?.passed();
-        if !passes && nth(log, &classic, 0)?.ending.is_cut() && log.rested {
-            passes = nth(log, &classic, 1)?.passed();
-        }
-        if passes {
+        if nth(log, &classic, 0)?.passed() {
             let mut variants = vec![small];
             if self.hello.is_post_quantum() {
                 variants.push(Aim { shape: Shape::WithoutPostQuantum, ..target.clone() });
@@ -246,7 +234,17 @@ impl Experiment {
 
     fn aim(&self, address: SocketAddr, place: Place, part: Part, name: &str) -> Aim {
         let name = Some(name.to_owned());
-        Aim { address, place, name, part, shape: Shape::Go, max_segment: None, ttl: None, hides_ends: false }
+        Aim {
+            about: self.name.clone(),
+            address,
+            place,
+            name,
+            part,
+            shape: Shape::Go,
+            max_segment: None,
+            ttl: None,
+            hides_ends: false,
+        }
     }
 
     /// Attempts whose order is drawn: what changes with time must not look like what changes with the aim.
@@ -294,3 +292,6 @@ pub(super) fn shuffled(seed: u64, count: usize) -> Vec<usize> {
 pub(super) fn windows() -> impl Iterator<Item = std::ops::RangeInclusive<u8>> {
     (1..=MOST_HOPS).step_by(usize::from(WINDOW)).map(|from| from..=from.saturating_add(WINDOW - 1).min(MOST_HOPS))
 }
+
+#[cfg(test)]
+mod tests;

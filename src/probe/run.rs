@@ -13,6 +13,7 @@ use super::iterate::iterate;
 use super::plan::{Plan, Question, Stage, Step};
 use super::resolvers::{Manner, Server, ask, duration};
 use super::target::Settings;
+use super::trial::Trial;
 use crate::certificate::Roots;
 use crate::observation::RecordType;
 use crate::observation::probe::{Failure, NameAnswer, NameQuestion, Oracle, Probe, ProbeId, Skip, Told, Transport};
@@ -30,6 +31,9 @@ const ATTEMPTS: u32 = 2;
 const ROOTS: usize = 3;
 /// The most that a name's addresses from outside get of the handshakes, so that the configured resolvers' stay in.
 const OTHERS_CHAINS: usize = 2;
+
+/// Addresses of a name that go's own first bytes are sent to.
+const MOST_OWN: usize = 4;
 
 /// What goes on, for whoever waits.
 #[derive(Debug)]
@@ -82,7 +86,11 @@ pub fn run(
     }
     let all = async {
         for stage in &stages {
-            asking.stage(stage, progress).await;
+            if stage.first().is_some_and(|step| step.stage == Stage::Experiments) {
+                asking.experiments(stage, progress).await;
+            } else {
+                asking.stage(stage, progress).await;
+            }
         }
     };
     let in_time = runtime.block_on(timeout(duration(plan.budget.time), all)).is_ok();
@@ -164,6 +172,31 @@ impl Asking<'_> {
         }
     }
 
+    /// One after the other: what one sets off must not colour the next. What is known when the time is up is kept.
+    async fn experiments(&mut self, steps: &[&Step], progress: &mut dyn FnMut(Progress<'_>)) {
+        for step in steps {
+            let Question::Hello(question) = &step.question else { continue };
+            let name = step.question.to_string();
+            let clock = self.world.clock;
+            let own = self.addresses(&question.name, &question.known, MOST_OWN);
+            let why = self.needless(step).or_else(|| own.is_empty().then_some(Skip::Decided));
+            if let Some(why) = why {
+                self.done.push((name, skipped(&step.question, why, clock())));
+                continue;
+            }
+            progress(Progress::Asking(&step.question));
+            let elsewhere = question.elsewhere && !self.is_local(&question.name);
+            let control = self.addresses(&question.control, &[], 1).into_iter().find(|_| elsewhere);
+            let mut trial = Trial::new(question, &own, control, clock);
+            while let Some(probes) = trial.go_on().await {
+                for probe in probes {
+                    progress(Progress::Answered(&probe));
+                    self.done.push((name.clone(), probe));
+                }
+            }
+        }
+    }
+
     /// Why a step is not worth its packets, by what is known already.
     fn needless(&self, step: &Step) -> Option<Skip> {
         if step.stage >= Stage::Addresses && self.nothing_answers() {
@@ -224,6 +257,7 @@ impl Asking<'_> {
                 };
                 address.map(via).into_iter().collect()
             }
+            Question::Hello(_) => Vec::new(),
         }
     }
 

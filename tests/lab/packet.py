@@ -27,12 +27,14 @@ class Packet:
             size = (self.ip[0] & 15) * 4
             end = struct.unpack_from("!H", self.ip, 2)[0]
             self.protocol = self.ip[9]
+            self.ttl = self.ip[8]
             self.src, self.dst = (socket.inet_ntop(socket.AF_INET, self.ip[i : i + 4]) for i in (12, 16))
         else:
             self.version = 6
             size = 40
             end = 40 + struct.unpack_from("!H", self.ip, 4)[0]
             self.protocol = self.ip[6]
+            self.ttl = self.ip[7]
             self.src, self.dst = (socket.inet_ntop(socket.AF_INET6, self.ip[i : i + 16]) for i in (8, 24))
         self.segment = self.ip[size:end]
         self.payload = b""
@@ -100,6 +102,11 @@ def tcp_reply(to, ttl, flags, seq, ack, payload=b""):
 def prohibited(to, src, ttl):
     """ICMP destination unreachable, communication administratively prohibited (RFC 1812 section 5.2.7.1)."""
     return reply(to, src, ttl, ICMP, struct.pack("!BBHI", 3, 13, 0, 0) + to.ip[:28], 2)
+
+
+def time_exceeded(to, src, ttl):
+    """ICMP time to live exceeded in transit (RFC 792)."""
+    return reply(to, src, ttl, ICMP, struct.pack("!BBHI", 11, 0, 0, 0) + to.ip[:28], 2)
 
 
 def question(payload):

@@ -13,7 +13,9 @@ Rule, by the packet that triggers it (one of the client's, if nothing else is sa
   on = "big", over                        a TCP segment of the server with more bytes of data
 and what it does: drop (the packet; after "hello" and "nth-data" the whole connection from there on), send (a list of
 "reset", "reset-ack", "fin", "refuse", "prohibited", "alert", "page"), answer (DNS, see packet.dns_reply), ttl, after_ms,
-block_s (for so long every connection attempt to the address is dropped).
+block_s (for so long every connection attempt to the address is dropped), hop (who does it sees only what comes as far as in
+front of the n-th router), ttl = "copied" (its packets start with what the trigger had left).
+Packets of the client whose hops run out are answered by the router at which they do, router_address(n).
 Each line on standard input is answered by one on standard output; the end of input ends the program. To "state":
 {"waiting": frames not yet delivered, "client_frames": frames seen at the client's side}. To "interference": {"injected",
 "dropped": the frames themselves, in hexadecimal}; dropped are those of the client.
@@ -74,6 +76,8 @@ class Rules:
 
     def matches(self, rule, packet, flow, from_client):
         on = rule["on"]
+        if from_client and packet.ttl < rule.get("hop", 1):
+            return False
         tcp = packet.protocol == p.TCP
         if on == "data":
             return tcp and packet.payload and self.loses(rule)
@@ -108,6 +112,11 @@ class Rules:
     @staticmethod
     def build(rule, packet):
         ttl = rule.get("ttl", 64)
+        if ttl == "copied":
+            routers = rule.get("hop", 1) - 1
+            ttl = packet.ttl - 2 * routers
+            if ttl < 1:
+                return
         if "answer" in rule:
             yield p.dns_reply(packet, ttl, rule["answer"])
         end = packet.seq + len(packet.payload)
@@ -165,7 +174,10 @@ class Box:
         for after, forged in sent:
             self.interference["injected"].append(forged.hex())
             self.later(after, self.client, forged)
-        if passes:
+        if passes and from_client and packet.version == 4 and packet.ttl <= hops:
+            router = router_address(packet.ttl)
+            self.later(2 * delay * packet.ttl / (hops + 1), self.client, p.time_exceeded(packet, router, 255 - packet.ttl))
+        elif passes:
             self.later(delay, other, packet.after_hops(hops))
         elif from_client:
             self.interference["dropped"].append(frame.hex())
@@ -189,6 +201,10 @@ class Box:
                     print(json.dumps(state if asked == "state" else self.interference), flush=True)
                 else:
                     return
+
+
+def router_address(number):
+    return f"10.255.0.{number}"
 
 
 def listen(interface):

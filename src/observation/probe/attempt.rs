@@ -55,6 +55,8 @@ pub enum Place {
 /// What an attempt sends, where to and how.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Aim {
+    /// The name in question, whatever name is sent.
+    pub about: String,
     /// Where.
     pub address: SocketAddr,
     /// Whose address that is.
@@ -212,6 +214,16 @@ impl HelloAttempt {
         }
     }
 
+    /// TCP opened, and the hello met nothing that speaks TLS.
+    #[must_use]
+    pub const fn stopped(&self) -> bool {
+        match self.ending {
+            Ending::Reset { .. } | Ending::Closed { .. } | Ending::Silent { .. } => true,
+            Ending::NotTls { .. } => !matches!(self.aim.shape, Shape::NotTls),
+            _ => false,
+        }
+    }
+
     /// It failed in a way that says something of the network or the far end.
     #[must_use]
     pub const fn failed(&self) -> bool {
@@ -245,6 +257,20 @@ pub struct Hop {
     pub router: Option<IpAddr>,
     /// The far end answered, be it with a refusal.
     pub reached: bool,
+}
+
+impl Aim {
+    /// Go's own hello, and nothing else about it changed.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.shape == Shape::Go && self.is_ordinary()
+    }
+
+    /// Sent as any connection sends, whatever its bytes.
+    #[must_use]
+    pub const fn is_ordinary(&self) -> bool {
+        self.max_segment.is_none() && self.ttl.is_none() && !self.hides_ends
+    }
 }
 
 impl HopSweep {
