@@ -12,7 +12,7 @@ use super::go_settings::{as_lines, go_env, relevant};
 use super::output;
 use crate::analyzer::{Analyzer, Options};
 use crate::detect;
-use crate::diagnosis::joined;
+use crate::diagnosis::{Outcome, joined};
 use crate::go::GoRun;
 use crate::go::env::GoEnv;
 use crate::go::resolv::ResolvConf;
@@ -55,6 +55,9 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
     if !quiet {
         remarks(&plan, &probes).iter().for_each(|line| output::remark(&format!("goprobe: {line}")));
     }
+    if args.report.verbose > 0 && !quiet {
+        probes.iter().for_each(|probe| output::remark(&account(probe)));
+    }
     go.env = Some(settings.env);
     let case = case_of(&reference, go, probes);
     if let Some(file) = &args.save {
@@ -76,9 +79,39 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
         case,
     };
     let style = output::style(args.report.no_color, args.report.output.as_deref());
-    let (data, exit) = present(&examined, &examined.diagnose(&overrides), &args.report, style, started)?;
+    let mut diagnosis = examined.diagnose(&overrides);
+    if diagnosis.verdict.outcome == Outcome::Ok && diagnosis.verdict.cause.is_none() {
+        // There is no traffic of go's to speak of.
+        diagnosis.verdict.summary =
+            "What was asked was answered, and nothing that matters is wrong with it.".to_owned();
+    }
+    let (data, exit) = present(&examined, &diagnosis, &args.report, style, started)?;
     output::deliver(&data, args.report.output.as_deref())?;
     Ok(exit)
+}
+
+/// A question and its answer on one line, under the number that findings cite.
+pub(super) fn account(probe: &Answer) -> String {
+    let what = match &probe.told {
+        Told::Name(answer) => {
+            let mut what = format!("{}, {}", Question::Name(answer.question.clone()), probe.took);
+            for reply in &answer.replies {
+                let addresses: Vec<String> = reply.addresses().map(|address| address.to_string()).collect();
+                let aliases: Vec<&str> = reply.aliases().collect();
+                what += &format!(": code {} {} {}", reply.rcode, aliases.join(" "), addresses.join(" "));
+            }
+            answer.failure.iter().for_each(|failure| what += &format!(": {failure}"));
+            what
+        }
+        Told::Chain(chain) => {
+            let leaf = chain.certificates.first().and_then(|leaf| leaf.facts());
+            let shown = leaf.map_or("no certificate", |facts| facts.subject.as_deref().unwrap_or_default());
+            let why = chain.failure.as_ref().map(|failure| format!(", {failure}")).unwrap_or_default();
+            format!("make a TLS handshake for {} at {}, {}: {shown}{why}", chain.name, chain.address, probe.took)
+        }
+        Told::Skipped { question, why } => format!("{question}: not asked ({why:?})"),
+    };
+    format!("probe {}: {}", probe.id.0, what.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// A case without a recording.

@@ -78,3 +78,6 @@ fn refuted(name: &view::Named<'_>) -> Vec<Refutation> {
     }
     refuted
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,7 @@ pub fn run(
             }
         }
     };
-    let in_time = runtime.block_on(timeout(duration(plan.budget.time), all)).is_ok();
+    let in_time = runtime.block_on(async { timeout(duration(plan.budget.time), all).await }).is_ok();
     // Lookups of the system's resolver cannot be cancelled; none of ours uses it, so nothing keeps us.
     runtime.shutdown_background();
     let mut done = asking.done;

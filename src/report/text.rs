@@ -52,7 +52,9 @@ fn headline(page: &mut Page, report: &Report) {
         page.item("Who can act: ", Ink::Bold, words::who(verdict.who));
     }
     if verdict.outcome == Outcome::NoTraffic {
-        let advice = if report.run.mode != "capture" {
+        let advice = if report.run.mode == "probe" {
+            "There was nobody to ask: `--dry-run` shows what would have been asked."
+        } else if report.run.mode != "capture" {
             "Record on the machine that runs go, on the interface that it uses (-i any where in doubt), and start before go \
              does."
         } else if report.capture.link_types.is_empty() {
@@ -213,12 +215,13 @@ fn footer(page: &mut Page, report: &Report) {
         capture.flows,
         report.run.go_version.as_ref().map_or_else(String::new, |version| format!(", {version}"))
     );
+    // Who asked has no recording, unless one was analysed.
+    let recorded = report.run.mode != "probe";
     let files: Vec<&str> = report.run.inputs.iter().map(|input| input.path.as_str()).collect();
-    page.item(
-        "Recording: ",
-        Ink::Faint,
-        &format!("{}{}{figures}", files.join(", "), if files.is_empty() { "" } else { ": " }),
-    );
+    if recorded {
+        let text = format!("{}{}{figures}", files.join(", "), if files.is_empty() { "" } else { ": " });
+        page.item("Recording: ", Ink::Faint, &text);
+    }
     if let (Some(cause), Some(fingerprint)) = (report.verdict.cause, &report.verdict.fingerprint) {
         page.item("More: ", Ink::Faint, &format!("goprobe explain {cause}   (fingerprint {fingerprint})"));
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::view::{Named, Standing, asked_of, network, said};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity};
 use crate::observation::RecordType;
-use crate::observation::probe::{NameAnswer, Oracle, ProbeId, Reply, Transport};
+use crate::observation::probe::{NOERROR, NameAnswer, Oracle, ProbeId, Reply, Transport};
 use crate::reference::{Reference, Special};
 
 /// What is wrong with one reply.
@@ -177,15 +177,14 @@ fn denial(reference: &Reference, name: &Named<'_>, answer: &NameAnswer, reply: &
     if !reply.is_denial() || reply.truncated || !name.has(answer.question.record_type) {
         return None;
     }
-    // No address of one family is a choice; where A has one, AAAA may be left out (RFC 6147, filters for broken IPv6).
+    // No address of one family is a choice: where A has one, AAAA may be left out, if need be with the wrong code (RFC 4074
+    // §4.2). go takes the family that there is.
     let other_family = name.answers.iter().any(|(_, other)| {
         other.question.server == answer.question.server
             && other.question.record_type != answer.question.record_type
             && other.first().is_some_and(|first| first.addresses().next().is_some())
     });
-    if reply.rcode == crate::observation::probe::NOERROR
-        && (other_family || answer.question.record_type != RecordType::A)
-    {
+    if other_family || reply.rcode == NOERROR && answer.question.record_type != RecordType::A {
         return None;
     }
     let known = reference.host(name.name).is_some();
