@@ -18,7 +18,7 @@ use crate::go::env::GoEnv;
 use crate::go::resolv::ResolvConf;
 use crate::observation::probe::{Oracle, Probe as Answer, Skip, Told};
 use crate::observation::{Case, Recording};
-use crate::probe::{Consent, Host, Plan, Progress, Question, Settings, Target};
+use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target};
 use crate::reference::Reference;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -45,7 +45,12 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
             }
         }
     }
-    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All);
+    let seed = started.nanos().unsigned_abs();
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All).with_experiments(
+        &GoHello::of_settings(&settings.env),
+        &reference,
+        seed,
+    );
     if args.dry_run {
         output::deliver(&plan.to_string(), args.report.output.as_deref())?;
         return Ok(Exit::Clear);
@@ -109,6 +114,8 @@ pub(super) fn account(probe: &Answer) -> String {
             let why = chain.failure.as_ref().map(|failure| format!(", {failure}")).unwrap_or_default();
             format!("make a TLS handshake for {} at {}, {}: {shown}{why}", chain.name, chain.address, probe.took)
         }
+        Told::Hello(attempt) => attempt.to_string(),
+        Told::Hops(sweep) => sweep.to_string(),
         Told::Skipped { question, why } => format!("{question}: not asked ({why:?})"),
     };
     format!("probe {}: {}", probe.id.0, what.split_whitespace().collect::<Vec<_>>().join(" "))

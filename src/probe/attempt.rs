@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream as StdStream};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -165,7 +165,7 @@ async fn converse(
         }
     }
     let heard = match written {
-        Ok(()) => listen(&mut stream, &mut heard, until, &mut attempt.expired, attempt.aim.ttl.is_some()).await,
+        Ok(()) => listen(&stream, &mut heard, until, &mut attempt.expired, attempt.aim.ttl.is_some()).await,
         Err(error) => Heard::End(error.kind()),
     };
     let after = clock().since(began);
@@ -226,28 +226,48 @@ enum Heard {
     End(ErrorKind),
 }
 
-async fn listen(
-    stream: &mut TcpStream,
-    heard: &mut Vec<u8>,
-    until: Instant,
-    expired: &mut bool,
-    expires: bool,
-) -> Heard {
+async fn listen(stream: &TcpStream, heard: &mut Vec<u8>, until: Instant, expired: &mut bool, expires: bool) -> Heard {
     loop {
         if let Some(what) = tell(heard) {
             return what;
         }
+        // ICMP makes an open connection no more readable than before.
+        let ready = timeout_at(until, stream.ready(Interest::READABLE | Interest::ERROR)).await;
         let mut buffer = [0; MOST_HEAD];
-        match timeout_at(until, stream.read(&mut buffer)).await {
+        let read = match ready {
+            Ok(ready) => ready.and_then(|_| stream.try_read(&mut buffer)),
             Err(_) if heard.is_empty() => return Heard::Nothing,
-            Ok(Ok(0)) if heard.is_empty() => return Heard::Close,
-            Err(_) | Ok(Ok(0)) => return Heard::Foreign(std::mem::take(heard)),
-            Ok(Ok(count)) => heard.extend(buffer.get(..count).unwrap_or_default()),
-            // ICMP ends no open connection (RFC 5461 §4); it is only told of.
-            Ok(Err(error)) if expires && error.kind() == ErrorKind::HostUnreachable => *expired = true,
-            Ok(Err(error)) => return Heard::End(error.kind()),
+            Err(_) => return Heard::Foreign(std::mem::take(heard)),
+        };
+        let error = match read {
+            Ok(0) if heard.is_empty() => return Heard::Close,
+            Ok(0) => return Heard::Foreign(std::mem::take(heard)),
+            Ok(count) => {
+                heard.extend(buffer.get(..count).unwrap_or_default());
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => match pending_error(stream) {
+                Some(error) => error,
+                None => continue,
+            },
+            Err(error) => error,
+        };
+        // It ends no open connection (RFC 5461 §4); it is only told of.
+        if expires && error.kind() == ErrorKind::HostUnreachable {
+            *expired = true;
+        } else {
+            return Heard::End(error.kind());
         }
     }
+}
+
+/// What is reported beside the stream, once.
+fn pending_error(stream: &TcpStream) -> Option<Error> {
+    let pending = stream.try_io(Interest::ERROR, || match stream.take_error()? {
+        Some(error) => Ok(error),
+        None => Err(Error::from(ErrorKind::WouldBlock)),
+    });
+    pending.ok()
 }
 
 /// What the bytes are, once there are enough of them. Warnings before the hello are passed over (RFC 6066 §3).

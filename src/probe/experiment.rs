@@ -108,6 +108,14 @@ impl Experiment {
         if nth(log, &self.target(own, Place::Own), 1)?.passed() {
             return Ok(());
         }
+        if let Some(neutral) = self.neutral {
+            // What was tried before may have closed the address for a while.
+            let there = self.target(neutral, Place::Neutral);
+            let open = nth(log, &self.control(neutral, Place::Neutral), 0)?.passed();
+            if open && nth(log, &there, 0)?.stopped() {
+                return self.by_name(log, &there);
+            }
+        }
         for other in self.own.iter().filter(|address| **address != own).take(2) {
             nth(log, &self.target(*other, Place::Other), 0)?;
         }
@@ -205,10 +213,11 @@ impl Experiment {
             if !missing.is_empty() {
                 return Err(Next::Try(missing));
             }
-            let done =
-                |aim: &Aim| nth(log, aim, 0).is_ok_and(|attempt| !matches!(attempt.ending, Ending::Silent { .. }));
-            if aims.iter().any(done) {
-                return Ok(());
+            let ends = |aim: &&Aim| nth(log, aim, 0).is_ok_and(|it| !matches!(it.ending, Ending::Silent { .. }));
+            if let Some(first) = aims.iter().find(ends) {
+                // Beneath the reset it shows whether the hello goes on and expires further along.
+                let cut = nth(log, first, 0)?.ending.is_cut();
+                return if cut { nth(log, &Aim { hides_ends: true, ..first.clone() }, 0).map(drop) } else { Ok(()) };
             }
             from = to.saturating_add(1);
         }

@@ -6,6 +6,7 @@
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
+use crate::go::env::GoEnv;
 use crate::observation::ClientHello;
 
 /// `ServerName` and the other extensions that go writes (Go: src/crypto/tls/common.go).
@@ -86,6 +87,13 @@ impl GoHello {
         } else {
             hello
         }
+    }
+
+    /// The hello of the go that has these settings.
+    #[must_use]
+    pub fn of_settings(env: &GoEnv) -> Self {
+        let version = env.go_version().map(|version| version.to_string()).unwrap_or_default();
+        Self::of_go(&version, env.get("GODEBUG").unwrap_or_default())
     }
 
     fn of_minor(minor: u32) -> Self {

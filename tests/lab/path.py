@@ -6,11 +6,12 @@ Way: {"network": CIDR, "rtt_ms", "hops"}; the first that contains the address co
 Rule, by the packet that triggers it (one of the client's, if nothing else is said):
   on = "question", name                   a DNS query for the name
   on = "syn", address                     a connection attempt
-  on = "hello", name                      a ClientHello with the server name
+  on = "hello", name[, address]           a ClientHello with the server name, wherever it goes or to that address
   on = "hello-tail"                       what is left of a ClientHello after its first segment
   on = "nth-data", nth, address           the n-th segment with data of a connection to the address
   on = "data", every, most                every n-th segment with data, of either side, and how often at most
   on = "big", over                        a TCP segment of the server with more bytes of data
+  on = "bytes", bytes                     a TCP segment with these bytes, in hexadecimal, in its data
 and what it does: drop (the packet; after "hello" and "nth-data" the whole connection from there on), send (a list of
 "reset", "reset-ack", "fin", "refuse", "prohibited", "alert", "page"), answer (DNS, see packet.dns_reply), ttl, after_ms,
 block_s (for so long every connection attempt to the address is dropped), hop (who does it sees only what comes as far as in
@@ -97,7 +98,10 @@ class Rules:
         if on == "nth-data":
             return packet.dst == rule["address"] and len(self.data[flow]) == rule["nth"]
         if on == "hello":
-            return packet.seq == first_seq and p.server_name(first) == rule["name"]
+            meant = rule.get("address", packet.dst) == packet.dst
+            return meant and packet.seq == first_seq and p.server_name(first) == rule["name"]
+        if on == "bytes":
+            return bytes.fromhex(rule["bytes"]) in packet.payload
         if on == "hello-tail":
             return packet.seq != first_seq and first[:1] == b"\x16" and len(first) < 5 + int.from_bytes(first[3:5], "big")
         raise ValueError(f"unknown trigger {on!r}")

@@ -76,7 +76,7 @@ fn conclude(case: &Case, trial: &Trial<'_>) -> Option<(Finding, Vec<Code>)> {
     match first.ending {
         Ending::Local(_) => None,
         Ending::Unanswered { .. } | Ending::Unreachable | Ending::Refused { .. } => {
-            Some((place::unopened(trial, first)?, Vec::new()))
+            name::conclude(trial).or_else(|| Some((place::unopened(case, trial, first)?, Vec::new())))
         }
         _ => name::conclude(trial).or_else(|| bytes::conclude(trial, first)).or_else(|| place::stopped(trial, first)),
     }
@@ -110,18 +110,19 @@ impl<'c> Trial<'c> {
 
     /// With resets hidden, the far end answered: it did not send them.
     fn answered_beneath(&self) -> Option<Numbered<'c>> {
-        self.of(|aim| aim.hides_ends).find(|(_, attempt)| attempt.passed())
+        self.of(|aim| aim.hides_ends && aim.ttl.is_none()).find(|(_, attempt)| attempt.passed())
     }
 
     /// Where on the way the end was born.
     fn birthplace(&self) -> Option<Birthplace<'c>> {
-        let mut stepped: Vec<_> = self.of(|aim| aim.ttl.is_some()).collect();
+        let mut stepped: Vec<_> = self.of(|aim| aim.ttl.is_some() && !aim.hides_ends).collect();
         stepped.sort_by_key(|(_, attempt)| attempt.aim.ttl);
         let (id, attempt) = stepped.iter().find(|(_, it)| it.ending.is_cut()).copied()?;
         let sweep = self.sweeps.iter().find(|(_, sweep)| sweep.address == attempt.aim.address)?;
         let last_heard = stepped.iter().filter(|(_, it)| it.expired).filter_map(|(_, it)| it.aim.ttl).max();
+        let beneath = self.of(|aim| aim.ttl == attempt.aim.ttl && aim.hides_ends).next();
         let before = stepped.iter().rfind(|(_, it)| it.aim.ttl < attempt.aim.ttl).copied();
-        Some(Birthplace { id, attempt, ttl: attempt.aim.ttl?, before, sweep: *sweep, last_heard })
+        Some(Birthplace { id, attempt, ttl: attempt.aim.ttl?, before, beneath, sweep: *sweep, last_heard })
     }
 
     fn subject(&self, address: SocketAddr) -> Subject {
@@ -143,6 +144,8 @@ struct Birthplace<'c> {
     ttl: u8,
     /// The attempt with one hop less.
     before: Option<Numbered<'c>>,
+    /// The same with resets hidden.
+    beneath: Option<Numbered<'c>>,
     sweep: (ProbeId, &'c HopSweep),
     /// The largest number of hops at which a router still said that the hello expired.
     last_heard: Option<u8>,
@@ -161,11 +164,10 @@ impl Birthplace<'_> {
 
     /// The hello went on nevertheless: whoever did it stands beside the way. `None`: nobody tells.
     fn beside(&self) -> Option<bool> {
-        if self.last_heard.is_some_and(|heard| heard >= self.ttl) {
-            return Some(true);
-        }
+        let (_, beneath) = self.beneath?;
         // The router there speaks when a SYN expires: it would have spoken of the hello.
-        self.sweep.1.hops.iter().any(|hop| hop.ttl == self.ttl && hop.expired).then_some(false)
+        let speaks = self.sweep.1.hops.iter().any(|hop| hop.ttl == self.ttl && hop.expired);
+        if beneath.expired { Some(true) } else { speaks.then_some(false) }
     }
 
     /// `between hop 3 (10.0.0.3) and hop 4 (10.0.0.4)`.
@@ -190,6 +192,9 @@ impl Birthplace<'_> {
         if let Some(before) = self.before {
             finding.cite(cited("one_hop_less", before));
         }
+        if let Some(beneath) = self.beneath {
+            finding.cite(cited("beneath_the_end", beneath));
+        }
         let distance = self.sweep.1.distance().map(|hops| format!("the far end is {hops} hops away"));
         finding.cite(Evidence::probe("way", self.sweep.0, distance.unwrap_or_default()));
     }
@@ -208,11 +213,7 @@ impl Birthplace<'_> {
 
 /// An attempt as evidence.
 fn cited(role: &'static str, (id, attempt): Numbered<'_>) -> Evidence {
-    let acknowledged = match (&attempt.ending, attempt.acknowledged) {
-        (Ending::Silent { .. }, Some(count)) => format!(", {count} of {} bytes acknowledged", attempt.bytes),
-        _ => String::new(),
-    };
-    Evidence::probe(role, id, format!("{}: {}{acknowledged}", attempt.aim, attempt.ending))
+    Evidence::probe(role, id, attempt.to_string())
 }
 
 /// Strong as long as the failure is seen once only.

@@ -259,6 +259,16 @@ pub struct Hop {
     pub reached: bool,
 }
 
+impl fmt::Display for HelloAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.aim, self.ending)?;
+        if let (Ending::Silent { .. }, Some(count)) = (&self.ending, self.acknowledged) {
+            write!(f, ", {count} of {} bytes acknowledged", self.bytes)?;
+        }
+        f.write_str(if self.expired { ", and a router says that its hops ran out" } else { "" })
+    }
+}
+
 impl Aim {
     /// Go's own hello, and nothing else about it changed.
     #[must_use]
@@ -284,5 +294,20 @@ impl HopSweep {
     #[must_use]
     pub fn router(&self, ttl: u8) -> Option<IpAddr> {
         self.hops.iter().find(|hop| hop.ttl == ttl)?.router
+    }
+}
+
+impl fmt::Display for HopSweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the way to {}:", self.address)?;
+        for hop in &self.hops {
+            match hop.router {
+                Some(router) => write!(f, " {} {router}", hop.ttl)?,
+                None if hop.reached => write!(f, " {} reached", hop.ttl)?,
+                None if hop.expired => write!(f, " {} ?", hop.ttl)?,
+                None => write!(f, " {} -", hop.ttl)?,
+            }
+        }
+        Ok(())
     }
 }

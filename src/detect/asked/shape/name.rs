@@ -26,15 +26,16 @@ fn differentials<'c>(trial: &Trial<'c>) -> Vec<Differential<'c>> {
         if found.iter().any(|known| known.address == address) {
             continue;
         }
-        let targets: Vec<_> = trial.plain(Part::Target, address).collect();
-        // At a stranger's server an alert is what a name deserves that it does not serve.
-        let fails = |(_, attempt): &Numbered<'_>| match place {
-            Place::Neutral => attempt.stopped(),
-            Place::Own | Place::Other => attempt.stopped() || matches!(attempt.ending, Ending::Alert { .. }),
+        // At a stranger's server an alert is what a name deserves that it does not serve. What does not even open any more was
+        // stopped before, or the address is in question.
+        let stops = |(_, attempt): &Numbered<'_>| {
+            attempt.stopped() || place != Place::Neutral && matches!(attempt.ending, Ending::Alert { .. })
         };
+        let passes = trial.plain(Part::Target, address).any(|(_, attempt)| attempt.passed());
+        let failed: Vec<_> = trial.plain(Part::Target, address).filter(stops).collect();
         let passed = trial.plain(Part::Control, address).find(|(_, attempt)| attempt.passed());
-        if let Some(passed) = passed.filter(|_| targets.iter().all(fails)) {
-            found.push(Differential { address, place, failed: targets, passed });
+        if let Some(passed) = passed.filter(|_| !passes && !failed.is_empty()) {
+            found.push(Differential { address, place, failed, passed });
         }
     }
     found.sort_by_key(|differential| differential.place);

@@ -47,17 +47,29 @@ pub(super) fn family(case: &Case, trial: &Trial<'_>, four: &HelloAttempt) -> Opt
 }
 
 /// TCP does not open.
-pub(super) fn unopened(trial: &Trial<'_>, first: &HelloAttempt) -> Option<Finding> {
+pub(super) fn unopened(case: &Case, trial: &Trial<'_>, first: &HelloAttempt) -> Option<Finding> {
     let address = first.aim.address;
+    let chains = || case.probes.iter().filter_map(|probe| Some((probe.id, probe.chain()?)));
+    let before = chains().find(|(_, chain)| chain.address == address && chain.connected.is_some());
     let own: Vec<_> = trial.plain(Part::Target, address).collect();
     if own.iter().any(|(_, attempt)| attempt.ending.connected()) {
         return None;
     }
-    let others: Vec<_> =
-        trial.of(|aim| aim.is_plain() && aim.place == Place::Other && aim.part == Part::Target).collect();
+    let others: Vec<_> = trial
+        .of(|aim| aim.is_plain() && aim.place == Place::Other && aim.part == Part::Target)
+        .filter(|(_, attempt)| attempt.passed() || attempt.failed())
+        .collect();
     let neutral = trial.neutral().filter(|(_, attempt)| attempt.ending.connected());
     let works = others.iter().find(|(_, attempt)| attempt.ending.connected()).copied();
+    // It did open a moment ago: what was said then may have closed it.
+    let residual = before.is_some_and(|(_, chain)| chain.failure.is_some());
+    if before.is_some() && !residual {
+        return None;
+    }
     let (code, fault, what) = match first.ending {
+        _ if residual => {
+            (Code::TlsResidualBlock, Fault::Interference, "opened, and after a handshake that failed it does not")
+        }
         Ending::Refused { .. } => (Code::TcpConnectionRefused, Fault::Upstream, "refuses connections"),
         Ending::Unreachable => (Code::NetUnreachable, Fault::Network, "cannot be reached, as ICMP says"),
         _ => (Code::NetAddressBlackhole, Fault::Interference, "does not answer a single SYN"),
