@@ -24,4 +24,4 @@ mod wire;
 pub use hello::GoHello;
 pub use plan::{Budget, Consent, HelloQuestion, Plan, Question, Step};
 pub use run::{ProbeError, Progress, run};
-pub use target::{Host, Private, Role, Settings, Target, TargetError};
+pub use target::{Host, Private, Role, Settings, Target, TargetError, of_recording};

@@ -39,7 +39,7 @@ impl Place {
     /// `goprobe capture --no-packets OPTIONS -- COMMAND`.
     fn capture(&self, options: &[&str], command: &[&str]) -> Command {
         let mut goprobe = Command::new(env!("CARGO_BIN_EXE_goprobe"));
-        goprobe.args(["capture", "--no-packets"]).args(options).arg("--").args(command);
+        goprobe.args(["capture", "--no-probe", "--no-packets"]).args(options).arg("--").args(command);
         self.settle(&mut goprobe);
         goprobe
     }
@@ -320,7 +320,17 @@ fn a_stop_from_the_terminal_stops_both_and_both_go_on() {
 fn where_tracing_is_refused_the_run_goes_on_and_what_is_missing_is_said() {
     let place = Place::new();
     // What one goprobe traces, another cannot.
-    let inner = [env!("CARGO_BIN_EXE_goprobe"), "capture", "--no-packets", "--discard", "--", "sh", "-c", "exit 6"];
+    let inner = [
+        env!("CARGO_BIN_EXE_goprobe"),
+        "capture",
+        "--no-probe",
+        "--no-packets",
+        "--discard",
+        "--",
+        "sh",
+        "-c",
+        "exit 6",
+    ];
     let output = place.capture(&["-q", "--discard", "-o", "report"], &inner).output().unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{said}");
@@ -486,7 +496,7 @@ fn without_privileges_one_command_is_named_that_gives_them() {
     } else {
         Command::new(&copy)
     };
-    command.args(["capture", "--", "touch", "ran"]);
+    command.args(["capture", "--no-probe", "--", "touch", "ran"]);
     place.settle(&mut command);
     let output = command.output().unwrap();
     let said = text(&output.stderr);

@@ -35,7 +35,8 @@ fn usage_errors_end_with_two_and_leave_stdout_alone() {
         &["explain", "tls.no_such_code"],
         &["capture"],
         &["capture", "go", "get", "./..."],
-        &["probe", "proxy.golang.org"],
+        &["probe"],
+        &["probe", "no//path"],
         &["verify", "."],
         &["doctor"],
         &["export", "--to", "jira", "report.json"],
@@ -52,6 +53,25 @@ fn usage_errors_end_with_two_and_leave_stdout_alone() {
 fn an_unknown_code_is_named_before_any_file_is_read() {
     let output = goprobe(&["analyze", "no/such/file.pcap", "--allow", "tls.no_such_code"]);
     assert!(text(&output.stderr).contains("`tls.no_such_code`"), "{}", text(&output.stderr));
+}
+
+#[test]
+#[cfg(feature = "probe")]
+fn a_dry_run_says_whom_it_would_ask_and_keeps_private_names_from_strangers() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let env = folder.path().join("env");
+    std::fs::write(&env, "GOPRIVATE=git.example.net\nGOSUMDB=off\n").expect("a file");
+    let env = env.to_str().expect("a path");
+    let output = goprobe(&["probe", "--dry-run", "--go-env", env, "git.example.net/team/mod", "goproxy.io"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let plan = text(&output.stdout);
+    let asked =
+        |name: &str, who: &str| plan.lines().any(|line| line.contains(who) && line.contains(&format!("A of {name}")));
+    assert!(asked("goproxy.io", "cloudflare") && asked("goproxy.io", "from the root"), "{plan}");
+    assert!(asked("git.example.net", "the configured resolver"), "{plan}");
+    assert!(!asked("git.example.net", "cloudflare") && !asked("git.example.net", "from the root"), "{plan}");
+    assert!(plan.contains("No public resolver is asked about git.example.net: GOPRIVATE covers it"), "{plan}");
+    assert!(plan.contains("the budget is at most 60.0 s and 1500 packets"), "{plan}");
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn no_secret_of_a_busy_program_is_missed() {
             for version in versions {
                 let file = folder.path().join("kept.pcapng");
                 let output = Command::new(env!("CARGO_BIN_EXE_goprobe"))
-                    .args(["capture", "--no-packets", "-w"])
+                    .args(["capture", "--no-probe", "--no-packets", "-w"])
                     .arg(&file)
                     .arg("--")
                     .arg(&program)
@@ -157,7 +157,7 @@ fn a_program_that_outlives_the_command_goes_on_without_a_breakpoint() {
     let said = folder.path().join("said");
     let line = format!("{} 60 1.3 >{} 2>&1 & sleep 0.3; exit 3", program.display(), said.display());
     let output = Command::new(env!("CARGO_BIN_EXE_goprobe"))
-        .args(["capture", "--no-packets", "--discard", "--", "sh", "-c", &line])
+        .args(["capture", "--no-probe", "--no-packets", "--discard", "--", "sh", "-c", &line])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(3));

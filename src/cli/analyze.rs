@@ -14,6 +14,8 @@ use super::output;
 use super::run_record::RunRecord;
 use crate::observation::Relevance;
 use crate::observation::body::Bodies;
+#[cfg(feature = "probe")]
+use crate::probe::Consent;
 use crate::source::Input;
 use crate::types::Span;
 
@@ -26,12 +28,24 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     let extraction = args.extract.as_deref().map(Extraction::new).transpose()?;
     let extraction = extraction.map(|extraction| Rc::new(RefCell::new(extraction)));
     let bodies = extraction.as_ref().map(|extraction| Rc::clone(extraction) as Bodies);
-    let examined = examine(&inputs, &args.facts, record.as_ref(), b"", args.report.observations, bodies)?;
+    #[cfg_attr(not(feature = "probe"), expect(unused_mut, reason = "only answers of the network change it"))]
+    let mut examined = examine(&inputs, &args.facts, record.as_ref(), b"", args.report.observations, bodies)?;
     let wrong = examined.case.health.wrong_secrets;
     if wrong > 0 && !args.report.quiet {
         output::remark(&format!(
             "goprobe: the key log's secrets do not open {wrong} of the TLS connections they are for"
         ));
+    }
+    if !args.report.quiet {
+        age(&examined).iter().for_each(|line| output::remark(line));
+    }
+    #[cfg(feature = "probe")]
+    if args.probe {
+        if !args.report.quiet {
+            output::remark("goprobe: asked is from this machine and now, not where and when the recording was made");
+        }
+        let manner = (args.report.quiet, args.report.verbose > 0);
+        super::probe::ask_further(&mut examined, &args.facts, Consent::All, &overrides, manner)?;
     }
     let style = output::style(args.report.no_color, args.report.output.as_deref());
     let (data, exit) = present(&examined, &examined.diagnose(&overrides), &args.report, style, started)?;
@@ -83,6 +97,22 @@ fn account(examined: &Examined, took: Span) -> Vec<String> {
     lines
 }
 
+/// How old the honest answers are beside the recording: those of another day tell less.
+fn age(examined: &Examined) -> Option<String> {
+    let (asked, first) = (examined.reference_asked?, examined.case.recording.first?);
+    let apart = asked.since(first);
+    let when = if apart.nanos() >= 0 { "after" } else { "before" };
+    let minutes = apart.abs().nanos() / 60_000_000_000;
+    let length = match minutes {
+        0 => return Some("goprobe: the reference was asked in the same minute as the recording begins".to_owned()),
+        1..=119 => format!("{minutes} minutes"),
+        120..=2_879 => format!("{} hours", minutes / 60),
+        _ => format!("{} days", minutes / 1_440),
+    };
+    let doubt = if minutes >= 1_440 { "; names may have got other addresses meanwhile" } else { "" };
+    Some(format!("goprobe: the reference was asked {length} {when} the recording begins{doubt}"))
+}
+
 /// What the user could add where nothing was decided.
 fn advice(facts: &Facts, recorded: bool) -> Option<String> {
     let missing: Vec<&str> = [
@@ -99,7 +129,7 @@ fn advice(facts: &Facts, recorded: bool) -> Option<String> {
 /// Options whose feature is to come are refused where leaving it out would change the answer.
 fn refuse_unbuilt(args: &Analyze) -> anyhow::Result<()> {
     let unbuilt = [
-        (args.probe, "--probe: the network is not asked yet"),
+        (args.probe && !cfg!(feature = "probe"), "--probe: it was built without"),
         (args.report.format == Format::Html, "--format html"),
         (args.report.format == Format::Sarif, "--format sarif"),
     ];
@@ -128,11 +158,10 @@ mod tests {
         }
     }
 
-    fn shown(line: &str) -> (String, Exit) {
-        let args = args(line);
+    fn examined() -> Examined {
         let diagnosis = samples::diagnosis();
         let found = diagnosis.findings.into_iter().map(|ranked| ranked.finding).collect();
-        let examined = Examined {
+        Examined {
             mode: "analyze",
             inputs: Vec::new(),
             case: samples::case(),
@@ -142,7 +171,13 @@ mod tests {
             go_version: None,
             rules_version: "2026-11-22".to_owned(),
             rules_sha256: "00".to_owned(),
-        };
+            reference_asked: None,
+        }
+    }
+
+    fn shown(line: &str) -> (String, Exit) {
+        let args = args(line);
+        let examined = examined();
         let overrides = overrides(&args.report).unwrap();
         let style = Style { color: false, width: 100 };
         present(&examined, &examined.diagnose(&overrides), &args.report, style, Timestamp::from_seconds(0)).unwrap()
@@ -183,10 +218,25 @@ mod tests {
     #[test]
     fn unknown_codes_and_unbuilt_features_are_refused() {
         assert!(overrides(&args("--deny tls.no_such").report).is_err());
-        for line in ["--probe", "--format html", "--format sarif"] {
+        for line in ["--format html", "--format sarif"] {
             assert!(refuse_unbuilt(&args(line)).is_err(), "{line}");
         }
         refuse_unbuilt(&args("--no-probe --extract x --no-color -q -v --all-traffic --keylog k")).unwrap();
+    }
+
+    #[test]
+    fn the_age_of_a_reference_is_told_in_its_unit() {
+        let mut examined = examined();
+        let first = Timestamp::from_seconds(1_795_341_600);
+        examined.case.recording.first = Some(first);
+        let mut said = |minutes: i64| {
+            examined.reference_asked = Some(Timestamp::from_nanos(first.nanos() + minutes * 60_000_000_000));
+            age(&examined).unwrap()
+        };
+        assert!(said(0).contains("the same minute"));
+        assert!(said(-90).ends_with("90 minutes before the recording begins"));
+        assert!(said(60 * 30).contains("30 hours after the recording begins; names may"));
+        assert!(said(60 * 24 * 40).contains("40 days after"));
     }
 
     #[test]

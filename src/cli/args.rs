@@ -63,7 +63,10 @@ pub(super) struct Analyze {
     #[command(flatten)]
     pub(super) report: ReportOptions,
 
-    /// Ask the network about what the recording leaves open (not built yet)
+    /// Ask the network about what the recording leaves open, from this machine and now
+    ///
+    /// Asked are the hosts of findings that are not proven: the configured resolvers, the public resolvers and root servers that
+    /// rules/ names, and the hosts' addresses. Private names reach the configured resolvers alone.
     #[arg(long, overrides_with = "no_probe")]
     pub(super) probe: bool,
 
@@ -111,9 +114,9 @@ pub(super) struct Capture {
     #[arg(long, value_name = "USER")]
     pub(super) user: Option<String>,
 
-    /// Ask the network about what the recording leaves open (not built yet)
-    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "go", overrides_with = "no_probe")]
-    pub(super) probe: Option<String>,
+    /// Ask the network about what the recording leaves open: about Go's public hosts, or about all hosts that failed
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_value = "go", default_missing_value = "go", overrides_with = "no_probe")]
+    pub(super) probe: AskAbout,
 
     /// Do not ask the network
     #[arg(long)]
@@ -158,6 +161,15 @@ pub(super) struct Probe {
 
     #[command(flatten)]
     pub(super) report: ReportOptions,
+}
+
+/// What `capture` asks the network about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum AskAbout {
+    /// Go's own public hosts
+    Go,
+    /// Every host that failed
+    All,
 }
 
 /// What is known of the run beside its traffic.

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
+#[cfg(feature = "probe")]
+use super::args::AskAbout;
 use super::args::{Capture, Format};
 use super::examine::{described, examine, facts, now, overrides, present};
 use super::exit::Exit;
@@ -19,6 +21,8 @@ use super::run_record::{RunRecord, randoms};
 use crate::capture::{Armed, DEFAULT_FILTER, Ended, Error, Identity, Plan};
 use crate::diagnosis::Diagnosis;
 use crate::finding::Citation;
+#[cfg(feature = "probe")]
+use crate::probe::Consent;
 use crate::source::Input;
 
 /// goprobe itself failed.
@@ -140,6 +144,15 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     let inputs = Input::open_all([recorded.file()])?;
     let mut examined = examine(&inputs, &args.facts, Some(&record), &recorded.key_log, args.report.observations, None)?;
     examined.mode = "capture";
+    #[cfg(feature = "probe")]
+    if !args.no_probe {
+        let consent = match args.probe {
+            AskAbout::Go => Consent::GoHosts,
+            AskAbout::All => Consent::All,
+        };
+        let manner = (args.report.quiet, args.report.verbose > 0);
+        super::probe::ask_further(&mut examined, &args.facts, consent, &overrides, manner)?;
+    }
     let diagnosis = examined.diagnose(&overrides);
     let mut completed = Ok(());
     if args.discard {
@@ -170,7 +183,6 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
 /// Options whose feature is to come are refused where leaving it out would change the answer.
 fn refuse_unbuilt(args: &Capture) -> anyhow::Result<()> {
     let unbuilt = [
-        (args.probe.is_some() && !args.no_probe, "--probe: the network is not asked yet"),
         (args.report.format == Format::Html, "--format html"),
         (args.report.format == Format::Sarif, "--format sarif"),
     ];

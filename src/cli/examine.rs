@@ -45,6 +45,8 @@ pub(super) struct Examined {
     pub(super) rules_version: String,
     /// Their SHA-256.
     pub(super) rules_sha256: String,
+    /// When the honest answers in use were asked for.
+    pub(super) reference_asked: Option<Timestamp>,
 }
 
 /// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other.
@@ -93,6 +95,7 @@ pub(super) fn examine(
         go_version: case.go.version.map(|version| version.to_string()),
         rules_version: reference.version(),
         rules_sha256: reference.sha256().to_owned(),
+        reference_asked: reference.honest().asked,
         case,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
+use std::net::IpAddr;
 
 use anyhow::{Context as _, bail};
 
@@ -12,13 +13,14 @@ use super::go_settings::{as_lines, go_env, relevant};
 use super::output;
 use crate::analyzer::{Analyzer, Options};
 use crate::detect;
-use crate::diagnosis::{Outcome, joined};
+use crate::diagnosis::{Diagnosis, Outcome, Overrides, joined};
+use crate::finding::{Confidence, Fault, Severity};
 use crate::go::GoRun;
 use crate::go::env::GoEnv;
 use crate::go::resolv::ResolvConf;
 use crate::observation::probe::{Oracle, Probe as Answer, Skip, Told};
 use crate::observation::{Case, Recording};
-use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target};
+use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target, of_recording};
 use crate::reference::Reference;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -45,12 +47,9 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
             }
         }
     }
+    let hello = GoHello::of_settings(&settings.env);
     let seed = started.nanos().unsigned_abs();
-    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All).with_experiments(
-        &GoHello::of_settings(&settings.env),
-        &reference,
-        seed,
-    );
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All).with_experiments(&hello, &reference, seed);
     if args.dry_run {
         output::deliver(&plan.to_string(), args.report.output.as_deref())?;
         return Ok(Exit::Clear);
@@ -81,6 +80,7 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
         go_version: case.go.version.map(|version| version.to_string()),
         rules_version: reference.version(),
         rules_sha256: reference.sha256().to_owned(),
+        reference_asked: None,
         case,
     };
     let style = output::style(args.report.no_color, args.report.output.as_deref());
@@ -119,6 +119,82 @@ pub(super) fn account(probe: &Answer) -> String {
         Told::Skipped { question, why } => format!("{question}: not asked ({why:?})"),
     };
     format!("probe {}: {}", probe.id.0, what.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Asks the network about what a recording leaves open, and joins the answers with what it shows.
+pub(super) fn ask_further(
+    examined: &mut Examined,
+    facts: &Facts,
+    consent: Consent,
+    overrides: &Overrides,
+    (quiet, verbose): (bool, bool),
+) -> anyhow::Result<()> {
+    let say = |line: &str| {
+        if !quiet {
+            output::remark(&format!("goprobe: {line}"));
+        }
+    };
+    let open = open_hosts(&examined.diagnose(overrides), &examined.case);
+    if open.is_empty() {
+        return Ok(());
+    }
+    let reference = reference(facts)?;
+    let settings = settings(examined.case.go.env.clone().unwrap_or_else(present_env));
+    let hosts = of_recording(open, &settings, &reference);
+    let hello = GoHello::of_case(&examined.case, &settings.env);
+    let seed = now().nanos().unsigned_abs();
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, consent).with_experiments(&hello, &reference, seed);
+    let probes = if plan.steps.is_empty() { Vec::new() } else { ask(&plan, &settings, &reference, quiet)? };
+    remarks(&plan, &probes).iter().for_each(|line| say(line));
+    if verbose {
+        probes.iter().for_each(|probe| output::remark(&account(probe)));
+    }
+    examined.case.probes = probes;
+    let asked = detect::asked::assess(&examined.case, &reference);
+    examined.assessments = joined(std::mem::take(&mut examined.assessments), asked.assessment, &asked.refuted);
+    Ok(())
+}
+
+/// The hosts about which the verdict may change: those of its findings that are not proven, and where it is undecided, all
+/// that go's own words name. Nobody is asked where the cause is proven.
+fn open_hosts(diagnosis: &Diagnosis, case: &Case) -> Vec<(String, u16, Vec<IpAddr>)> {
+    let cause = diagnosis.findings.iter().find(|ranked| ranked.root_cause);
+    if cause.is_some_and(|ranked| ranked.finding.confidence() == Confidence::Proven) {
+        return Vec::new();
+    }
+    let mut wanted: Vec<(String, u16)> = Vec::new();
+    let mut add = |host: &str, port: Option<u16>| {
+        // A resolver's port is none of the host's.
+        let port = port.filter(|port| *port != 53).unwrap_or(443);
+        if host.parse::<IpAddr>().is_err() && !wanted.iter().any(|known| (known.0.as_str(), known.1) == (host, port)) {
+            wanted.push((host.to_owned(), port));
+        }
+    };
+    for finding in diagnosis.findings.iter().map(|ranked| &ranked.finding) {
+        let asked = matches!(finding.code.family(), "dns" | "net" | "tcp" | "tls" | "cert");
+        let matters = finding.severity >= Severity::Medium && finding.fault != Fault::Harmless && !finding.incidental;
+        if let Some(host) = finding.subject.host.as_deref().filter(|_| asked && matters)
+            && finding.confidence() < Confidence::Proven
+        {
+            add(host, finding.subject.port);
+        }
+    }
+    if diagnosis.verdict.outcome == Outcome::Inconclusive {
+        for error in case.go.errors() {
+            error.host.iter().chain(&error.lookup).for_each(|host| add(host, None));
+        }
+    }
+    wanted
+        .into_iter()
+        .map(|(host, port)| {
+            let met = case.connections.iter().filter(|connection| connection.names.contains(&host));
+            let mut met: Vec<IpAddr> = met.map(|connection| connection.server.ip()).collect();
+            met.sort();
+            met.dedup();
+            met.truncate(2);
+            (host, port, met)
+        })
+        .collect()
 }
 
 /// A case without a recording.
@@ -169,16 +245,18 @@ pub(super) fn ask(plan: &Plan, settings: &Settings, reference: &Reference, quiet
 fn announcement(plan: &Plan) -> String {
     let mut strangers: Vec<String> = Vec::new();
     for step in &plan.steps {
-        if let Question::Name(question) = &step.question {
-            let who = match &question.oracle {
+        let who = match &step.question {
+            Question::Name(question) => match &question.oracle {
                 Oracle::System => continue,
                 Oracle::Trusted(name) => format!("the public resolver {name}"),
                 Oracle::Authoritative => "the root and the zones' own servers".to_owned(),
                 Oracle::Nobody => question.server.map_or_else(String::new, |server| server.ip().to_string()),
-            };
-            if !strangers.contains(&who) {
-                strangers.push(who);
-            }
+            },
+            Question::Hello(question) if question.elsewhere => format!("the server of {}", question.control),
+            _ => continue,
+        };
+        if !strangers.contains(&who) {
+            strangers.push(who);
         }
     }
     let beside = if strangers.is_empty() {

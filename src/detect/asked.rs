@@ -8,6 +8,7 @@ mod chains;
 mod failing;
 mod lies;
 mod path;
+mod proxies;
 mod shape;
 mod view;
 
@@ -34,12 +35,14 @@ pub fn assess(case: &Case, reference: &Reference) -> Asked {
     let names = Names::of(case, reference);
     let mut asked = Asked::default();
     let found = &mut asked.assessment.found;
+    let intercepted = path::is_intercepted(case);
     for name in names.iter() {
-        found.extend(lies::assess(reference, name));
+        found.extend(lies::assess(reference, name, intercepted));
         found.extend(failing::assess(name));
         asked.refuted.extend(refuted(name));
     }
     found.extend(path::assess(case, &names));
+    found.extend(proxies::assess(case));
     let misled: Vec<_> =
         found.iter().filter(|it| it.code.family() == "dns").filter_map(|it| it.subject.address).collect();
     found.extend(chains::assess(case, reference, &misled));

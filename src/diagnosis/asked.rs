@@ -6,14 +6,13 @@ use crate::finding::{Assessment, Confidence, Exclusion, Fault, Finding, Refutati
 ///
 /// The same code about the same host is one finding: it keeps the recording's words and place, has the evidence of both, and
 /// is as sure as the surer one, if the answers exclude what was left open. What is contradicted stays as a remark, with the
-/// reason, as long as the recording's own evidence is strong: an answer of today does not undo what was recorded then.
+/// reason: an answer of today does not undo what was recorded then, but nobody is accused over it.
 #[must_use]
 pub fn joined(mut recorded: Vec<Assessment>, asked: Assessment, refuted: &[Refutation]) -> Vec<Assessment> {
-    for assessment in &mut recorded {
-        assessment.found.retain_mut(|finding| {
-            let about = refuted.iter().find(|refutation| is_about(refutation, finding));
-            about.is_none_or(|refutation| survives(finding, refutation))
-        });
+    for finding in recorded.iter_mut().flat_map(|assessment| &mut assessment.found) {
+        if let Some(refutation) = refuted.iter().find(|refutation| is_about(refutation, finding)) {
+            take_back(finding, refutation);
+        }
     }
     let mut new = Assessment { found: Vec::new(), not_assessed: asked.not_assessed };
     for finding in asked.found {
@@ -55,14 +54,65 @@ fn is_about(refutation: &Refutation, finding: &Finding) -> bool {
         && (refutation.address.is_none() || refutation.address == finding.subject.address)
 }
 
-/// Whether anything of a contradicted finding is left.
-fn survives(finding: &mut Finding, refutation: &Refutation) -> bool {
-    if finding.confidence() < Confidence::Strong {
-        return false;
-    }
+fn take_back(finding: &mut Finding, refutation: &Refutation) {
     finding.set_confidence(Confidence::Weak);
     finding.severity = finding.severity.min(Severity::Low);
     finding.fault = Fault::Harmless;
-    finding.excluded.push(Exclusion { alternative: "that it still is so".to_owned(), how: refutation.why.clone() });
-    true
+    finding.excluded.push(Exclusion { alternative: "that it is so".to_owned(), how: refutation.why.clone() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::story::tests::finding;
+    use crate::finding::{Citation, Code, Evidence};
+    use crate::observation::probe::ProbeId;
+
+    const HOST: &str = "proxy.golang.org";
+    const FALSE: &str = "195.66.10.20";
+
+    fn recorded(confidence: Confidence) -> Vec<Assessment> {
+        let mut finding = finding(Code::DnsHijackedAnswer, HOST, FALSE).not_excluding("a mirror");
+        finding.set_confidence(confidence);
+        vec![Assessment { found: vec![finding], not_assessed: Vec::new() }]
+    }
+
+    fn found(assessments: &[Assessment]) -> Vec<&Finding> {
+        assessments.iter().flat_map(|assessment| &assessment.found).collect()
+    }
+
+    #[test]
+    fn what_is_found_again_on_purpose_is_one_finding_and_surer() {
+        let mut again =
+            finding(Code::DnsHijackedAnswer, HOST, FALSE).excluding("a mirror", "it shows another's certificate");
+        again.set_confidence(Confidence::Proven);
+        again.cite(Evidence::probe("identity", ProbeId(7), ""));
+        let other = finding(Code::DnsHijackedAnswer, "sum.golang.org", FALSE);
+        let asked = Assessment { found: vec![again, other], not_assessed: Vec::new() };
+        let joined = joined(recorded(Confidence::Moderate), asked, &[]);
+        let found = found(&joined);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].confidence(), Confidence::Proven);
+        assert!(found[0].evidence().iter().any(|item| item.citation == Citation::Probe(7)));
+        assert_eq!(found[1].subject.host.as_deref(), Some("sum.golang.org"));
+    }
+
+    #[test]
+    fn what_the_answers_contradict_accuses_nobody_and_says_why() {
+        let refuted = |address: &str| Refutation {
+            code: Code::DnsHijackedAnswer,
+            host: HOST.to_owned(),
+            address: address.parse().ok(),
+            why: "it holds the key (probe 3)".to_owned(),
+        };
+        let taken = joined(recorded(Confidence::Strong), Assessment::default(), &[refuted(FALSE)]);
+        let taken = found(&taken)[0].clone();
+        assert_eq!(
+            (taken.severity, taken.fault, taken.confidence()),
+            (Severity::Low, Fault::Harmless, Confidence::Weak)
+        );
+        assert!(taken.excluded.iter().any(|it| it.how.contains("probe 3")));
+        let kept = joined(recorded(Confidence::Strong), Assessment::default(), &[refuted("192.0.2.1")]);
+        assert_eq!(found(&kept)[0].confidence(), Confidence::Strong);
+    }
 }

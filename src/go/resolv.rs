@@ -1,4 +1,4 @@
-//! resolv.conf as the go command reads it (Go: src/net/dnsconfig_unix.go, `dnsReadConfig`).
+//! resolv.conf as the go command reads it (Go: `src/net/dnsconfig_unix.go`, `dnsReadConfig`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 

@@ -261,6 +261,8 @@ pub enum Failure {
     Forbidden,
     /// A fatal TLS alert, by its number.
     Alert(u8),
+    /// The HTTP proxy gives no tunnel, with this status.
+    ProxyStatus(u16),
     /// It does not speak TLS.
     NotTls,
     /// The resolver's own certificate is not for it.
@@ -280,6 +282,7 @@ impl fmt::Display for Failure {
             Self::Closed => f.write_str("closed by the other side"),
             Self::Unreachable => f.write_str("unreachable"),
             Self::Forbidden => f.write_str("forbidden by this machine"),
+            Self::ProxyStatus(status) => write!(f, "the proxy answers {status}"),
             Self::Alert(number) => write!(f, "TLS alert {number}"),
             Self::NotTls => f.write_str("an answer that is not TLS"),
             Self::WrongServer(what) | Self::Malformed(what) | Self::Other(what) => f.write_str(what),

@@ -94,7 +94,7 @@ async fn tunnel(stream: &mut TcpStream, name: &str, port: u16) -> Result<(), Fai
     let status = line.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok());
     match status {
         Some(200..=299) => Ok(()),
-        Some(status) => Err(Failure::Other(format!("the proxy answers {status}"))),
+        Some(status) => Err(Failure::ProxyStatus(status)),
         None => Err(Failure::Malformed("the proxy's answer is not HTTP".to_owned())),
     }
 }

@@ -7,7 +7,7 @@
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::go::env::GoEnv;
-use crate::observation::ClientHello;
+use crate::observation::{Case, ClientHello, Relevance};
 
 /// `ServerName` and the other extensions that go writes (Go: src/crypto/tls/common.go).
 const SERVER_NAME: u16 = 0;
@@ -94,6 +94,17 @@ impl GoHello {
     pub fn of_settings(env: &GoEnv) -> Self {
         let version = env.go_version().map(|version| version.to_string()).unwrap_or_default();
         Self::of_go(&version, env.get("GODEBUG").unwrap_or_default())
+    }
+
+    /// The hello that the recorded go sent; without one, that of a go with these settings.
+    #[must_use]
+    pub fn of_case(case: &Case, env: &GoEnv) -> Self {
+        let gos = case.handshakes.iter().filter(|handshake| {
+            case.connection(handshake.flow).is_some_and(|connection| connection.relevance == Relevance::Go)
+        });
+        gos.filter_map(|handshake| Self::recorded(handshake.hello.as_ref()?))
+            .next()
+            .unwrap_or_else(|| Self::of_settings(env))
     }
 
     fn of_minor(minor: u32) -> Self {

@@ -275,7 +275,7 @@ impl Plan {
                     None => plan.comparison(&host.name, reference),
                 }
             }
-            plan.addresses(host, settings);
+            plan.addresses(host);
         }
         let public = chosen.iter().find(|host| host.via.is_none() && host.private.is_none());
         if let Some(first) = public {
@@ -335,12 +335,12 @@ impl Plan {
         stage: Stage,
         name: &str,
         part: Part,
-        oracle: Oracle,
+        oracle: &Oracle,
         server: Option<SocketAddr>,
         how: &[(Transport, RecordType)],
     ) {
         // Only what was asked of strangers depends on what the network itself says.
-        let unless_local = oracle != Oracle::System && part == Part::Target;
+        let unless_local = *oracle != Oracle::System && part == Part::Target;
         for (transport, record_type) in how {
             let question = NameQuestion {
                 name: name.to_owned(),
@@ -365,7 +365,7 @@ impl Plan {
             if part != Part::Target {
                 how.truncate(1);
             }
-            self.ask(Stage::Local, name, part, Oracle::System, Some(*server), &how);
+            self.ask(Stage::Local, name, part, &Oracle::System, Some(*server), &how);
         }
     }
 
@@ -381,7 +381,7 @@ impl Plan {
             self.trusted(name, resolver, &[(Udp, a), (Https, a), (Https, aaaa)]);
         }
         if !reference.root_servers().is_empty() {
-            self.ask(Stage::Comparison, name, Part::Target, Oracle::Authoritative, None, &[(Tcp, a)]);
+            self.ask(Stage::Comparison, name, Part::Target, &Oracle::Authoritative, None, &[(Tcp, a)]);
         }
     }
 
@@ -398,7 +398,7 @@ impl Plan {
                 Stage::Comparison,
                 name,
                 Part::Target,
-                oracle,
+                &oracle,
                 place(resolver, port),
                 &[(*transport, *record_type)],
             );
@@ -418,14 +418,14 @@ impl Plan {
         let nobody = reference.nobodys_addresses().iter().find(|address| address.is_ipv4());
         if let Some(nobody) = nobody {
             let server = Some(SocketAddr::new(*nobody, DNS));
-            self.ask(Stage::Comparison, &host.name, Part::Target, Oracle::Nobody, server, &a);
+            self.ask(Stage::Comparison, &host.name, Part::Target, &Oracle::Nobody, server, &a);
             if let Some(control) = control {
-                self.ask(Stage::Comparison, control, Part::Control, Oracle::Nobody, server, &a);
+                self.ask(Stage::Comparison, control, Part::Control, &Oracle::Nobody, server, &a);
             }
         }
     }
 
-    fn addresses(&mut self, host: &Host, settings: &Settings) {
+    fn addresses(&mut self, host: &Host) {
         if !host.secure {
             return;
         }
@@ -434,11 +434,7 @@ impl Plan {
             Some((proxy, proxy_port)) => {
                 Question::ChainVia { name, port, proxy: proxy.clone(), proxy_port: *proxy_port }
             }
-            None => {
-                let own = name.parse::<IpAddr>().ok().into_iter();
-                let known = own.chain(crate::go::resolv::in_hosts_file(&settings.hosts, &name)).collect();
-                Question::Chains { name, port, known, at_most: MOST_CHAINS }
-            }
+            None => Question::Chains { name, port, known: host.addresses.clone(), at_most: MOST_CHAINS },
         };
         self.push(Stage::Addresses, false, question);
     }

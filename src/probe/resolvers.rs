@@ -161,3 +161,70 @@ async fn read<T>(what: impl Future<Output = Result<T, NetError>>) -> Result<T, F
 pub(super) fn duration(span: Span) -> Duration {
     Duration::from_nanos(u64::try_from(span.nanos()).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::Roots;
+
+    fn manner(timeout_ms: u64) -> Manner {
+        Manner {
+            timeout: Duration::from_millis(timeout_ms),
+            attempts: 2,
+            recursion: true,
+            roots: Roots::mozilla(),
+            clock: || Timestamp::from_seconds(0),
+        }
+    }
+
+    /// Asks a server at the loopback that answers each question with these messages, made of the question's bytes.
+    fn asked(timeout_ms: u64, answers: fn(&[u8]) -> Vec<Vec<u8>>) -> Heard {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 512];
+            while let Ok((length, from)) = server.recv_from(&mut bytes) {
+                answers(&bytes[..length]).iter().for_each(|answer| drop(server.send_to(answer, from)));
+            }
+        });
+        let server = Server { address, transport: Transport::Udp, name: String::new(), path: String::new() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(ask(&server, "a.example", RecordType::A, &manner(timeout_ms)))
+    }
+
+    /// The question as its own answer, with a code.
+    fn answer(question: &[u8], code: u8) -> Vec<u8> {
+        let mut bytes = question.to_vec();
+        bytes[2] |= 0x80;
+        bytes[3] |= code;
+        bytes
+    }
+
+    #[test]
+    fn the_victim_of_a_forger_is_waited_for() {
+        let (replies, failure) = asked(2_000, |question| vec![answer(question, 3), answer(question, 0)]);
+        assert_eq!(replies.iter().map(|reply| reply.rcode).collect::<Vec<_>>(), [3, 0]);
+        assert_eq!(failure, None);
+    }
+
+    #[test]
+    fn answers_that_go_would_pass_over_are_passed_over() {
+        let (replies, failure) = asked(100, |question| {
+            let mut other = answer(question, 0);
+            other[0] ^= 1;
+            vec![other, vec![0; 3], Vec::new()]
+        });
+        assert_eq!((replies, failure), (Vec::new(), Some(Failure::Timeout)));
+    }
+
+    #[test]
+    fn a_closed_port_is_a_refusal() {
+        let address = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Https] {
+            let server = Server { address, transport, name: "dns.example".to_owned(), path: "/dns-query".to_owned() };
+            let (replies, failure) = runtime.block_on(ask(&server, "a.example", RecordType::A, &manner(2_000)));
+            assert_eq!((replies, failure), (Vec::new(), Some(Failure::Refused)), "{transport}");
+        }
+    }
+}

@@ -27,6 +27,10 @@ const PACE: Duration = Duration::from_millis(20);
 /// For resolvers that are no configured ones: go's own figures for one server.
 const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 2;
+/// Where nobody is, nobody needs time.
+const NOBODYS: Duration = Duration::from_millis(2_500);
+/// So many questions without any answer, over all the ways that there are, say what more of them would.
+const ENOUGH: usize = AT_ONCE;
 /// Root servers that may be tried.
 const ROOTS: usize = 3;
 /// The most that a name's addresses from outside get of the handshakes, so that the configured resolvers' stay in.
@@ -60,6 +64,8 @@ struct World {
     root_servers: Vec<SocketAddr>,
     local: Manner,
     other: Manner,
+    /// Nobody is expected to answer; who does is near.
+    nobody: Manner,
     clock: fn() -> Timestamp,
 }
 
@@ -119,6 +125,7 @@ impl World {
             root_servers: addresses.take(ROOTS).map(|address| SocketAddr::new(*address, 53)).collect(),
             local: manner(duration(settings.resolv.timeout), settings.resolv.attempts),
             other: manner(PATIENCE, ATTEMPTS),
+            nobody: manner(NOBODYS, 1),
             clock,
         }
     }
@@ -164,6 +171,16 @@ impl Asking<'_> {
             let Ok((place, probe)) = answer else { continue };
             progress(Progress::Answered(&probe));
             answers.push((place, probe));
+            if let Some(why) = self.hopeless(steps, &answers) {
+                open.abort_all();
+                let missing = |place: &usize| !answers.iter().any(|(known, _)| known == place);
+                let rest: Vec<usize> = (0..steps.len()).filter(missing).collect();
+                let at = (self.world.clock)();
+                let rest =
+                    rest.into_iter().filter_map(|place| Some((place, skipped(&steps.get(place)?.question, why, at))));
+                answers.extend(rest.collect::<Vec<_>>());
+                break;
+            }
         }
         answers.sort_by_key(|(place, probe)| (*place, address_of(probe)));
         for (place, probe) in answers {
@@ -197,6 +214,21 @@ impl Asking<'_> {
         }
     }
 
+    /// Whether so many questions stayed without an answer, and all of them, that more would tell nothing: of the configured
+    /// resolvers they are silent, of all others the network is dead.
+    fn hopeless(&self, steps: &[&Step], answers: &[(usize, Probe)]) -> Option<Skip> {
+        let stage = steps.first()?.stage;
+        let new = answers.iter().filter_map(|(_, probe)| probe.name());
+        let of_stage = new.filter(|answer| answer.question.oracle != Oracle::Nobody);
+        let (silent, heard): (Vec<_>, Vec<_>) = of_stage.partition(|answer| is_silent(answer));
+        let before = self.answers().filter(|answer| answer.question.oracle != Oracle::Nobody).all(is_silent);
+        match stage {
+            Stage::Local if heard.is_empty() && silent.len() >= ENOUGH => Some(Skip::Decided),
+            Stage::Comparison if before && heard.is_empty() && silent.len() >= ENOUGH => Some(Skip::DeadNetwork),
+            _ => None,
+        }
+    }
+
     /// Why a step is not worth its packets, by what is known already.
     fn needless(&self, step: &Step) -> Option<Skip> {
         if step.stage >= Stage::Addresses && self.nothing_answers() {
@@ -215,10 +247,8 @@ impl Asking<'_> {
 
     /// Resolvers were asked, and of none of them came as much as a refusal.
     fn nothing_answers(&self) -> bool {
-        let silent = |answer: &NameAnswer| {
-            answer.replies.is_empty() && matches!(answer.failure, Some(Failure::Timeout | Failure::Unreachable))
-        };
-        self.answers().next().is_some() && self.answers().filter(|it| it.question.oracle != Oracle::Nobody).all(silent)
+        self.answers().next().is_some()
+            && self.answers().filter(|it| it.question.oracle != Oracle::Nobody).all(is_silent)
     }
 
     /// The configured resolvers give the name an address of the inside.
@@ -305,6 +335,11 @@ impl Asking<'_> {
     }
 }
 
+/// Not as much as a refusal came.
+fn is_silent(answer: &NameAnswer) -> bool {
+    answer.replies.is_empty() && matches!(answer.failure, Some(Failure::Timeout | Failure::Unreachable))
+}
+
 /// Nothing is sent to everybody, nor to nobody.
 fn is_dialled(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
@@ -324,7 +359,11 @@ async fn carry_out(world: Arc<World>, place: usize, task: Task) -> (usize, Probe
     let at = (world.clock)();
     let told = match task {
         Task::Name(question, server) => {
-            let manner = if question.oracle == Oracle::System { &world.local } else { &world.other };
+            let manner = match question.oracle {
+                Oracle::System => &world.local,
+                Oracle::Nobody => &world.nobody,
+                Oracle::Trusted(_) | Oracle::Authoritative => &world.other,
+            };
             let (replies, failure) = ask(&server, &question.name, question.record_type, manner).await;
             Told::Name(NameAnswer { question, replies, failure, path: Vec::new() })
         }

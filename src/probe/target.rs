@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::go::env::{DEFAULT_GOSUMDB, Fallback, GoEnv, ModuleSource, SumDb};
 use crate::go::pattern::matching_pattern;
 use crate::go::proxy::{Decision, ProxyFunc};
-use crate::go::resolv::ResolvConf;
+use crate::go::resolv::{ResolvConf, in_hosts_file};
 use crate::reference::Reference;
 
 /// The machine's settings, as go reads them.
@@ -87,6 +87,8 @@ pub struct Host {
     pub via: Option<(String, u16)>,
     /// Why strangers must not be told of it.
     pub private: Option<Private>,
+    /// Addresses that are known without asking: the hosts file's, a recording's.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// Why a name is not put before public resolvers.
@@ -225,6 +227,24 @@ impl Target {
     }
 }
 
+/// The hosts of a recording that are asked about, each with the addresses at which go met it. Nobody named them here: what
+/// the rules do not know is private.
+#[must_use]
+pub fn of_recording(
+    hosts: impl IntoIterator<Item = (String, u16, Vec<IpAddr>)>,
+    settings: &Settings,
+    reference: &Reference,
+) -> Vec<Host> {
+    let mut found = Hosts { settings, reference, list: Vec::new() };
+    for (name, port, addresses) in hosts {
+        found.add(&name, port, port != 80, Role::Named, false);
+        for host in found.list.iter_mut().filter(|host| host.name == name) {
+            host.addresses.extend(addresses.iter().copied());
+        }
+    }
+    found.list
+}
+
 /// Hosts as they are found.
 struct Hosts<'a> {
     settings: &'a Settings,
@@ -248,7 +268,10 @@ impl Hosts<'_> {
             _ => None,
         };
         let proxy = via.clone();
-        self.list.push(Host { name, port, secure, role, via: via.map(|(host, port, _)| (host, port)), private });
+        let own = name.parse().ok().into_iter();
+        let addresses = own.chain(in_hosts_file(&self.settings.hosts, &name)).collect();
+        let via = via.map(|(host, port, _)| (host, port));
+        self.list.push(Host { name, port, secure, role, via, private, addresses });
         if let Some((host, port, secure)) = proxy {
             self.add(&host, port, secure, Role::HttpProxy, false);
         }

@@ -35,8 +35,9 @@ impl Trial {
             name: question.name.clone(),
             own: own.iter().map(|address| SocketAddr::new(*address, question.port)).collect(),
             control: question.control.clone(),
-            // The control is a public server: it speaks TLS at its usual port.
-            neutral: control.map(|address| SocketAddr::new(address, 443)),
+            // The control is a public server: it speaks TLS at its usual port. Where one address is given for every name, there
+            // is none.
+            neutral: control.filter(|address| !own.contains(address)).map(|address| SocketAddr::new(address, 443)),
             hello: question.hello.clone(),
             seed: question.seed,
             with_hops: question.with_hops,

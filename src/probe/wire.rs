@@ -10,7 +10,7 @@ use crate::observation::probe::Reply;
 use crate::protocol::dns::{Message, parse};
 use crate::types::Span;
 
-/// What go offers to take in a datagram (Go: src/net/dnsclient_unix.go, `maxDNSPacketSize`).
+/// What go offers to take in a datagram (Go: `src/net/dnsclient_unix.go`, `maxDNSPacketSize`).
 const PAYLOAD: u16 = 1_232;
 
 /// A question.

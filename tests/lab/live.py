@@ -93,7 +93,7 @@ def run(lab, case, folder, environment, answers):
             beside.callback(other.wait)
             beside.callback(os.killpg, other.pid, signal.SIGKILL)
         goprobe = subprocess.Popen(
-            list(map(str, [*inside, GOPROBE, "capture", *options, "--", *command])), cwd=folder / "project",
+            list(map(str, [*inside, GOPROBE, "capture", "--no-probe", *options, "--", *command])), cwd=folder / "project",
             env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )
         if "interrupt_s" in case:

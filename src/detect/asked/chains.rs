@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::certificate::{Certificate, judge};
 use crate::detect::cert;
 use crate::detect::trust::Everywhere;
-use crate::finding::{Citation, Evidence, Finding};
+use crate::finding::{Citation, Evidence, Fault, Finding};
 use crate::go::GoRun;
 use crate::observation::probe::{Failure, PresentedChain, Probe};
 use crate::observation::{
@@ -28,7 +28,17 @@ pub(super) fn assess(case: &Case, reference: &Reference, misled: &[IpAddr]) -> V
     }
     let shown = recorded(case, reference, &asked);
     let mut found = (cert::DETECTOR.assess)(&shown, reference).found;
+    let via: Vec<u32> = asked.iter().filter(|(_, chain)| chain.via.is_some()).map(|(probe, _)| probe.id.0).collect();
     for finding in &mut found {
+        // Behind a proxy the address is the proxy's, and whoever intercepts there is in all likelihood the proxy.
+        let behind =
+            |item: &Evidence| matches!(item.citation, Citation::Frame { at, .. } if via.contains(&at.frame.number));
+        if finding.evidence().iter().all(behind) {
+            finding.subject.address = None;
+            if finding.fault == Fault::Interference {
+                finding.fault = Fault::ProxyPolicy;
+            }
+        }
         finding.summary = finding.summary.replace("the recording was made at", "it was shown at");
         let evidence: Vec<Evidence> = finding.evidence().to_vec();
         finding.replace_evidence(evidence.into_iter().map(|item| match item.citation {

@@ -20,9 +20,11 @@ struct Lie {
     evidence: Vec<Evidence>,
 }
 
-pub(super) fn assess(reference: &Reference, name: &Named<'_>) -> Vec<Finding> {
+/// `intercepted`: something in the way answers for every resolver and every name. Then what strangers say over UDP is its
+/// word, not a forger's.
+pub(super) fn assess(reference: &Reference, name: &Named<'_>, intercepted: bool) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
-    found.extend(injected(reference, name));
+    found.extend(injected(reference, name, intercepted));
     if found.is_empty() {
         found.extend(hijacked(reference, name));
     }
@@ -31,7 +33,7 @@ pub(super) fn assess(reference: &Reference, name: &Named<'_>) -> Vec<Finding> {
 
 /// A reply that somebody on the way wrote: it came beside another one, or the same resolver says otherwise where nobody can
 /// write over it.
-fn injected(reference: &Reference, name: &Named<'_>) -> Option<Finding> {
+fn injected(reference: &Reference, name: &Named<'_>, intercepted: bool) -> Option<Finding> {
     let mut forged: Vec<(ProbeId, &NameAnswer, Lie, String)> = Vec::new();
     for (id, answer) in name.answers.iter().filter(|(_, answer)| answer.question.transport == Transport::Udp) {
         if answer.question.oracle == Oracle::Nobody {
@@ -44,6 +46,8 @@ fn injected(reference: &Reference, name: &Named<'_>) -> Option<Finding> {
             let Some(lie) = lie(reference, name, answer, reply) else { continue };
             if beside {
                 forged.push((*id, answer, lie, "another reply to the same question is honest".to_owned()));
+            } else if intercepted {
+                continue;
             } else if let Some((other, how)) = elsewhere(reference, name, answer) {
                 let mut lie = lie;
                 lie.evidence.push(Evidence::probe("other_answer", other, how.clone()));

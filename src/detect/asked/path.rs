@@ -5,6 +5,14 @@ use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity, Subje
 use crate::observation::Case;
 use crate::observation::probe::{NameAnswer, Oracle, Part, Probe, ProbeId};
 
+/// Whether something answers in the place of every resolver, for a harmless name as well.
+pub(super) fn is_intercepted(case: &Case) -> bool {
+    case.probes.iter().filter_map(Probe::name).any(|answer| {
+        let question = &answer.question;
+        question.oracle == Oracle::Nobody && question.part == Part::Control && answer.first().is_some()
+    })
+}
+
 /// Whoever answers for a harmless name as well answers for all: a resolver in the way. Whoever answers for the target alone
 /// was set up against it.
 pub(super) fn assess(case: &Case, names: &Names<'_>) -> Option<Finding> {

@@ -284,12 +284,39 @@ fn who_answers_where_nobody_is_stands_in_the_way() {
     network.says_of("example.com", Part::Control, Oracle::Nobody, Transport::Udp, RecordType::A, &[&["93.184.215.14"]]);
     let finding = network.only();
     assert_eq!((finding.code, finding.fault), (Code::DnsInterceptedResolver, crate::finding::Fault::Harmless));
+    // What it says is false: that is its lie, whomever it speaks for.
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[FALSE]]).says(trusted(), Transport::Udp, &[&[FALSE]]);
+    network.says(trusted(), Transport::Tcp, &[&[TRUE]]).honest().shows(FALSE, "www.parked.example", true);
+    network.says(Oracle::Nobody, Transport::Udp, &[&[FALSE]]);
+    network.says_of("example.com", Part::Control, Oracle::Nobody, Transport::Udp, RecordType::A, &[&["93.184.215.14"]]);
+    let mut codes: Vec<Code> = network.found().iter().map(|finding| finding.code).collect();
+    codes.sort();
+    assert_eq!(codes, [Code::DnsHijackedAnswer, Code::DnsInterceptedResolver]);
     // For the target alone: a forger that was set up against it.
     let mut network = Network::new();
     network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest();
     network.says(Oracle::Nobody, Transport::Udp, &[&["93.46.8.89"]]);
     network.says_of("example.com", Part::Control, Oracle::Nobody, Transport::Udp, RecordType::A, &[]);
     assert_eq!(network.only().code, Code::DnsInjectedAnswer);
+}
+
+#[test]
+fn what_a_proxy_says_is_the_proxys() {
+    let behind = |failure: Failure, connected: bool| {
+        let mut network = Network::new();
+        network.silent("10.44.0.8", failure);
+        if let Some(Probe { told: Told::Chain(chain), .. }) = network.probes.last_mut() {
+            chain.via = Some("squid.corp:3128".to_owned());
+            chain.connected = chain.connected.filter(|_| connected);
+        }
+        let finding = network.only();
+        (finding.code, finding.subject.host.unwrap())
+    };
+    assert_eq!(behind(Failure::ProxyStatus(403), true), (Code::ProxyConnectDenied, NAME.to_owned()));
+    assert_eq!(behind(Failure::ProxyStatus(407), true), (Code::ProxyAuthRequired, NAME.to_owned()));
+    assert_eq!(behind(Failure::ProxyStatus(502), true), (Code::ProxyUpstreamError, NAME.to_owned()));
+    assert_eq!(behind(Failure::Refused, false), (Code::ProxyUnreachable, "squid.corp".to_owned()));
 }
 
 #[test]
