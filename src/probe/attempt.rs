@@ -312,3 +312,134 @@ pub(super) async fn hop(address: SocketAddr, ttl: u8) -> Hop {
     }
     hop
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::observation::probe::{Part, Place};
+
+    fn clock() -> Timestamp {
+        static TICKS: AtomicI64 = AtomicI64::new(0);
+        Timestamp::from_nanos(TICKS.fetch_add(1_000_000, Ordering::Relaxed))
+    }
+
+    fn aim(address: SocketAddr, shape: Shape) -> Aim {
+        Aim {
+            about: "a.example".to_owned(),
+            address,
+            place: Place::Own,
+            name: Some("a.example".to_owned()),
+            part: Part::Target,
+            shape,
+            max_segment: None,
+            ttl: None,
+            hides_ends: false,
+        }
+    }
+
+    fn carry_out(aim: Aim) -> HelloAttempt {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(attempt(aim, GoHello::default(), clock))
+    }
+
+    /// What is made of a server that takes the first bytes, answers with these and then closes, or resets.
+    fn met(answer: &'static [u8], resets: bool, change: impl FnOnce(Aim) -> Aim) -> (HelloAttempt, Vec<u8>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut taken = vec![0; 4_096];
+            // A reset by what is left unread would be another end than is meant.
+            let mut count = 0;
+            while count < 18 || taken[0] == 22 && !is_whole(&taken[..count]) {
+                count += stream.read(&mut taken[count..]).unwrap();
+            }
+            stream.write_all(answer).unwrap();
+            if resets {
+                SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            taken.truncate(count);
+            taken
+        });
+        let attempt = carry_out(change(aim(address, Shape::Go)));
+        (attempt, server.join().unwrap())
+    }
+
+    /// Records hold a whole message.
+    fn is_whole(bytes: &[u8]) -> bool {
+        let (mut at, mut message) = (0, Vec::new());
+        while at + 5 <= bytes.len() {
+            let end = at + 5 + usize::from(u16::from_be_bytes([bytes[at + 3], bytes[at + 4]]));
+            message.extend(&bytes[at + 5..end.min(bytes.len())]);
+            at = end;
+        }
+        message.len() >= 4 && message.len() - 4 >= usize::from(u16::from_be_bytes([message[2], message[3]]))
+    }
+
+    #[test]
+    fn ends_are_told_apart() {
+        let plain = |answer, resets| met(answer, resets, |aim| aim).0;
+        let hello = plain(b"\x16\x03\x03\0\x7a\x02\0\0\x76", false);
+        assert!(matches!(hello.ending, Ending::Answered { .. }), "{:?}", hello.ending);
+        assert!(hello.passed() && hello.connected.is_some());
+        #[cfg(target_os = "linux")]
+        assert!(hello.all_acknowledged(), "{:?} of {}", hello.acknowledged, hello.bytes);
+        let alert = plain(b"\x15\x03\x03\0\x02\x02\x28", false);
+        assert!(matches!(alert.ending, Ending::Alert { description: 40, .. }), "{:?}", alert.ending);
+        let warned = plain(b"\x15\x03\x03\0\x02\x01\x70\x16\x03\x03\0\x7a\x02\0\0\x76", false);
+        assert!(matches!(warned.ending, Ending::Answered { .. }), "a warning is no answer: {:?}", warned.ending);
+        let page = plain(b"HTTP/1.1 403 Forbidden\r\n\r\n", false);
+        assert!(matches!(&page.ending, Ending::NotTls { head, .. } if head.starts_with(b"HTTP")), "{:?}", page.ending);
+        assert!(matches!(plain(b"", false).ending, Ending::Closed { .. }));
+        assert!(matches!(plain(b"", true).ending, Ending::Reset { .. }));
+        assert!(matches!(plain(b"\x16\x03", false).ending, Ending::NotTls { .. }), "too little for a record");
+    }
+
+    #[test]
+    fn an_address_at_which_nobody_listens_refuses() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let attempt = carry_out(aim(address, Shape::Go));
+        assert!(matches!(attempt.ending, Ending::Refused { .. }), "{:?}", attempt.ending);
+        assert!(attempt.failed() && attempt.connected.is_none());
+    }
+
+    #[test]
+    fn what_is_sent_is_what_the_shape_says() {
+        let sent = |shape| met(b"", false, |aim| Aim { shape, ..aim }).1;
+        let go = sent(Shape::Go);
+        // As long as go's for a name of nine letters.
+        assert_eq!((go.len(), &go[..3]), (1_531, &[22, 3, 1][..]));
+        let two = sent(Shape::TwoRecords);
+        let first = 5 + usize::from(u16::from_be_bytes([two[3], two[4]]));
+        assert_eq!(two.len(), go.len() + 5);
+        assert!(two[..first].ends_with(b"a.ex") && two[first..].starts_with(&[22, 3, 1]), "cut within the name");
+        assert_eq!(sent(Shape::TwoSegments).len(), go.len());
+        assert_eq!(sent(Shape::Classic).len(), 279);
+        assert!(sent(Shape::WithoutPostQuantum).len() < 400);
+        assert_eq!(sent(Shape::NotTls), NOT_TLS);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn hidden_ends_do_not_end_the_connection() {
+        for resets in [false, true] {
+            let (attempt, _) = met(b"", resets, |aim| Aim { hides_ends: true, ..aim });
+            assert!(matches!(attempt.ending, Ending::Silent { .. }), "{:?}", attempt.ending);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_way_of_one_hop_is_measured() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert_eq!(runtime.block_on(hop(address, 1)), Hop { ttl: 1, expired: false, router: None, reached: true });
+    }
+}

@@ -27,11 +27,11 @@ const X25519: u16 = 29;
 const X25519_MLKEM768: u16 = 0x11ec;
 const X25519_KYBER768: u16 = 0x6399;
 
-/// Extensions in the order of `clientHelloMsg.marshalMsg` (Go: src/crypto/tls/handshake_messages.go): since 1.23, and before.
+/// Extensions in the order of `clientHelloMsg.marshalMsg` (Go: `src/crypto/tls/handshake_messages.go`): since 1.23, and before.
 const ORDER: &[u16] = &[0, 11, 65_281, 23, 18, 5, 10, 13, 50, 16, 43, 51];
 const ORDER_1_22: &[u16] = &[0, 5, 10, 11, 13, 65_281, 23, 16, 18, 43, 51];
 
-/// Suites that go offers where the processor has AES (Go: src/crypto/tls/cipher_suites.go): 1.24 dropped those in the middle.
+/// Suites that go offers where the processor has AES (Go: `src/crypto/tls/cipher_suites.go`): 1.24 dropped those in the middle.
 const SUITES: &[u16] = &[0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc009, 0xc013, 0xc00a, 0xc014];
 const SUITES_1_23: &[u16] = &[0x009c, 0x009d, 0x002f, 0x0035, 0xc012, 0x000a];
 const SUITES_TLS_1_3: &[u16] = &[0x1301, 0x1302, 0x1303];

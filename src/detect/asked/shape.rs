@@ -152,14 +152,15 @@ struct Birthplace<'c> {
 }
 
 impl Birthplace<'_> {
-    /// The server is further away than whoever did it.
+    /// The server is further away than whoever did it. One hop is none: ways of the same length are not given to all
+    /// connections.
     fn before_server(&self) -> bool {
-        self.sweep.1.distance().is_some_and(|distance| self.ttl < distance)
+        self.sweep.1.distance().is_some_and(|distance| self.ttl.saturating_add(1) < distance)
     }
 
-    /// Nobody nearer than the server did it.
+    /// Nobody nearer than the server did it, or the router in front of it.
     fn at_server(&self) -> bool {
-        self.sweep.1.distance() == Some(self.ttl)
+        self.sweep.1.distance().is_some_and(|distance| self.ttl.saturating_add(1) >= distance)
     }
 
     /// The hello went on nevertheless: whoever did it stands beside the way. `None`: nobody tells.

@@ -47,7 +47,7 @@ fn expired() -> Fate {
 
 /// What an honest far end does: servers do not know each other's names, and what expires does not arrive.
 fn honest(aim: &Aim) -> Fate {
-    let strange = aim.place == Place::Neutral && aim.part == Part::Target;
+    let strange = aim.place == Place::Neutral && aim.part != Part::Control;
     match aim.ttl {
         Some(ttl) if ttl <= ROUTERS => expired(),
         _ if aim.shape == Shape::NotTls => (Ending::NotTls { head: b"HTTP/1.0 400".to_vec(), after: AFTER }, 18, false),
@@ -220,6 +220,33 @@ fn a_server_that_resets_a_name_is_not_called_the_path() {
     assert_eq!((finding.code, finding.fault), (Code::TlsServerReset, Fault::Server), "{finding:#?}");
     assert_eq!(finding.confidence(), Confidence::Strong);
     assert!(outcome.refutes(Code::TlsSniReset));
+}
+
+#[test]
+fn strangers_that_reset_every_name_they_do_not_serve_prove_nothing() {
+    let outcome = run(&[OWN], |aim| match aim.place {
+        Place::Neutral if aim.part != Part::Control => reset(),
+        Place::Own if reaches(aim, 9) => {
+            if aim.hides_ends {
+                silent(1_538)
+            } else {
+                reset()
+            }
+        }
+        _ => honest(aim),
+    });
+    assert_eq!((outcome.only().code, outcome.only().fault), (Code::TlsServerReset, Fault::Server));
+}
+
+#[test]
+fn a_server_of_which_one_half_is_broken_is_not_called_the_path() {
+    // Beneath a balancer one backend resets; the name meets it at first.
+    let outcome = run_as(&experiment(&[OWN]), &|aim, log| match aim.part {
+        Part::Target if aim.place == Place::Own && aim.ttl.is_none() && log.attempts.len() % 3 != 1 => reset(),
+        _ => honest(aim),
+    });
+    let accused = outcome.asked.assessment.found.iter().find(|it| it.fault == Fault::Interference);
+    assert_eq!(accused, None);
 }
 
 #[test]

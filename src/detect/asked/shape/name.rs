@@ -47,7 +47,7 @@ pub(super) fn conclude(trial: &Trial<'_>) -> Option<(Finding, Vec<Code>)> {
     let main = differentials.first()?;
     let (_, failure) = main.failed.first()?;
     let own = trial.of(|aim| aim.is_plain() && aim.part == Part::Target).next()?.1.aim.address;
-    let strangers = differentials.iter().find(|it| it.place == Place::Neutral);
+    let strangers = differentials.iter().find(|it| it.place == Place::Neutral && tolerates(trial, it.address));
     let beneath = trial.answered_beneath();
     let birthplace = trial.birthplace();
     let early = birthplace.as_ref().filter(|place| place.before_server());
@@ -104,6 +104,9 @@ pub(super) fn conclude(trial: &Trial<'_>) -> Option<(Finding, Vec<Code>)> {
         finding.cite(cited("smaller_hello", classic));
     }
     if let Some(stranger) = strangers {
+        for nobodys in trial.plain(Part::Sibling, stranger.address) {
+            finding.cite(cited("nobodys_name", nobodys));
+        }
         finding = finding.excluding(
             "the server itself does it",
             format!(
@@ -147,6 +150,11 @@ pub(super) fn conclude(trial: &Trial<'_>) -> Option<(Finding, Vec<Code>)> {
         refuted.extend(BY_PATH);
     }
     Some((remedied(finding, by_path), refuted))
+}
+
+/// The server does not do the same to every name that it does not serve.
+fn tolerates(trial: &Trial<'_>, address: SocketAddr) -> bool {
+    trial.plain(Part::Sibling, address).any(|(_, attempt)| !attempt.stopped() && attempt.ending.connected())
 }
 
 fn remedied(finding: Finding, by_path: bool) -> Finding {

@@ -146,7 +146,8 @@ pub(super) fn stopped(trial: &Trial<'_>, first: &HelloAttempt) -> Option<(Findin
             let sure = if alone { Confidence::Strong } else { Confidence::Moderate };
             (Code::TlsServerReset, Fault::Server, sure)
         }
-        (Ending::Alert { .. }, _) => (Code::TlsServerAlert, Fault::Server, Confidence::Moderate),
+        (Ending::Alert { .. }, _) if elsewhere => (Code::TlsServerAlert, Fault::Server, Confidence::Moderate),
+        (Ending::Alert { .. }, _) => (Code::TlsServerAlert, Fault::Unknown, Confidence::Weak),
         (Ending::NotTls { .. }, _) => (Code::TlsNotTls, Fault::Unknown, Confidence::Strong),
         (Ending::Silent { .. }, _) => (Code::TlsHandshakeTimeout, Fault::Unknown, Confidence::Moderate),
         _ => return None,
