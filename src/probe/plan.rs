@@ -567,4 +567,29 @@ mod tests {
         let plan = plan("goproxy.cn", "", Consent::All);
         assert!(plan.to_string().contains("and with 10.0.0.9"), "{plan}");
     }
+
+    #[test]
+    fn gos_hello_is_tried_last_and_a_private_name_with_nobody_else() {
+        let reference = Reference::builtin().unwrap();
+        let with = |target: &str, env: &str| {
+            let plan = plan(target, env, Consent::All);
+            (plan.packets(), plan.with_experiments(&GoHello::default(), &reference, 0xfeed))
+        };
+        let (before, planned) = with("proxy.golang.org", "");
+        let Some(Step { stage: Stage::Experiments, question: Question::Hello(question), .. }) = planned.steps.last()
+        else {
+            panic!("{planned}")
+        };
+        assert!(question.elsewhere && question.with_hops);
+        assert!(planned.packets() <= before + 500 && planned.packets() <= planned.budget.packets, "{planned}");
+        let text = planned.to_string();
+        assert!(text.contains("the ClientHello of go1.27 for proxy.golang.org") && text.contains("0xfeed"), "{text}");
+        let (_, private) = with("git.example.net/team/mod", "GOPRIVATE=git.example.net\nGOSUMDB=off\n");
+        let elsewhere = |step: &Step| matches!(&step.question, Question::Hello(question) if question.elsewhere);
+        assert!(!private.steps.iter().any(elsewhere), "{private}");
+        assert!(!private.to_string().contains("example.com's server"), "{private}");
+        let (_, many) = with("github.com/a/b", "GOPROXY=https://goproxy.cn,https://goproxy.io,direct\n");
+        let tried = |step: &&Step| matches!(step.question, Question::Hello(_));
+        assert_eq!(many.steps.iter().filter(tried).count(), MOST_TRIED);
+    }
 }
