@@ -141,6 +141,11 @@ impl Experiment {
     fn by_name(&self, log: &Log, target: &Aim) -> Step<()> {
         let control = self.control(target.address, target.place);
         self.both(log, [(target.clone(), 1), (control, 1)])?;
+        if !nth(log, target, 1)?.ending.connected() {
+            // The block outlasts its trigger, and for every connection: nothing more is to be learned here.
+            self.at_strangers(log)?;
+            return Ok(());
+        }
         self.at_strangers(log)?;
         let variants =
             [Shape::Classic, Shape::TwoRecords, Shape::TwoSegments].map(|shape| Aim { shape, ..target.clone() });

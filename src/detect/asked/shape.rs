@@ -117,12 +117,24 @@ impl<'c> Trial<'c> {
     fn birthplace(&self) -> Option<Birthplace<'c>> {
         let mut stepped: Vec<_> = self.of(|aim| aim.ttl.is_some() && !aim.hides_ends).collect();
         stepped.sort_by_key(|(_, attempt)| attempt.aim.ttl);
-        let (id, attempt) = stepped.iter().find(|(_, it)| it.ending.is_cut()).copied()?;
+        let cut = stepped.iter().find(|(_, it)| it.ending.is_cut()).copied();
+        let (id, attempt) = cut.or_else(|| self.first_swallowed(&stepped))?;
         let sweep = self.sweeps.iter().find(|(_, sweep)| sweep.address == attempt.aim.address)?;
         let last_heard = stepped.iter().filter(|(_, it)| it.expired).filter_map(|(_, it)| it.aim.ttl).max();
         let beneath = self.of(|aim| aim.ttl == attempt.aim.ttl && aim.hides_ends).next();
         let before = stepped.iter().rfind(|(_, it)| it.aim.ttl < attempt.aim.ttl).copied();
         Some(Birthplace { id, attempt, ttl: attempt.aim.ttl?, before, beneath, sweep: *sweep, last_heard })
+    }
+
+    /// The first that does not expire where a SYN does: it is kept before it comes so far, and so are all that go further.
+    fn first_swallowed(&self, stepped: &[Numbered<'c>]) -> Option<Numbered<'c>> {
+        let heard = stepped.iter().rposition(|(_, it)| it.expired).map_or(0, |place| place + 1);
+        let (id, first) = stepped.get(heard).copied()?;
+        let speaks = |(_, sweep): &(ProbeId, &HopSweep)| {
+            sweep.address == first.aim.address
+                && sweep.hops.iter().any(|hop| Some(hop.ttl) == first.aim.ttl && hop.expired)
+        };
+        (matches!(first.ending, Ending::Silent { .. }) && self.sweeps.iter().any(speaks)).then_some((id, first))
     }
 
     fn subject(&self, address: SocketAddr) -> Subject {
@@ -135,7 +147,7 @@ impl<'c> Trial<'c> {
     }
 }
 
-/// Where on the way a reset or close comes from, told by the number of hops at which it first comes: the hops that its own
+/// Where on the way a reset or close comes from, or a hello is kept, told by the number of hops at which it first comes: the hops that its own
 /// packet has left say nothing, since some who forge copy them.
 struct Birthplace<'c> {
     id: ProbeId,
@@ -165,6 +177,9 @@ impl Birthplace<'_> {
 
     /// The hello went on nevertheless: whoever did it stands beside the way. `None`: nobody tells.
     fn beside(&self) -> Option<bool> {
+        if !self.attempt.ending.is_cut() {
+            return Some(false);
+        }
         let (_, beneath) = self.beneath?;
         // The router there speaks when a SYN expires: it would have spoken of the hello.
         let speaks = self.sweep.1.hops.iter().any(|hop| hop.ttl == self.ttl && hop.expired);
@@ -189,7 +204,7 @@ impl Birthplace<'_> {
     }
 
     fn cite(&self, finding: &mut Finding) {
-        finding.cite(cited("first_end_by_hops", (self.id, self.attempt)));
+        finding.cite(cited("first_by_hops", (self.id, self.attempt)));
         if let Some(before) = self.before {
             finding.cite(cited("one_hop_less", before));
         }

@@ -189,6 +189,20 @@ fn a_block_that_outlasts_its_trigger_is_not_taken_for_one_of_the_address() {
         assert_eq!((finding.code, finding.fault), (Code::TlsSniReset, Fault::Interference), "{own:?} {finding:#?}");
         assert_eq!(finding.subject.address, Some(OWN.parse::<SocketAddr>().unwrap().ip()));
     }
+    // The same where the block lets nobody connect any more, and the handshakes before have set it off already.
+    let closed = |aim: &Aim, log: &Log| {
+        let touched = log.attempts.iter().any(|it| it.aim.address == aim.address && reaches(&it.aim, 4));
+        if touched || aim.place == Place::Own {
+            unanswered()
+        } else if reaches(aim, 4) {
+            reset()
+        } else {
+            honest(aim)
+        }
+    };
+    let outcome = run_as(&experiment(&[OWN]), &closed);
+    assert_eq!((outcome.only().code, outcome.only().fault), (Code::TlsSniReset, Fault::Interference));
+    assert!(outcome.log.attempts.len() < 9, "{}", outcome.log.attempts.len());
 }
 
 #[test]
@@ -260,6 +274,7 @@ fn a_hello_that_vanishes_because_of_the_name() {
     let outcome = run(&[OWN], |aim| if reaches(aim, 4) { silent(0) } else { honest(aim) });
     let finding = outcome.only();
     assert_eq!((finding.code, finding.confidence()), (Code::TlsSniBlackhole, Confidence::Proven));
+    assert_eq!(outcome.place(), "between hop 3 (10.255.0.3) and hop 4 (10.255.0.4)");
     assert!(outcome.refutes(Code::NetMtuBlackhole) && outcome.refutes(Code::TlsHandshakeTimeout));
 }
 
@@ -272,6 +287,7 @@ fn a_server_that_takes_a_name_and_says_nothing_is_not_called_the_path() {
     let finding = outcome.only();
     assert_eq!((finding.code, finding.fault), (Code::TlsHandshakeTimeout, Fault::Unknown), "{finding:#?}");
     assert!(!outcome.refutes(Code::TlsSniBlackhole));
+    assert!(!finding.details.contains_key("place"), "what the server has was kept by nobody: {finding:#?}");
 }
 
 #[test]

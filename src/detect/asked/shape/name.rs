@@ -68,7 +68,10 @@ pub(super) fn conclude(trial: &Trial<'_>) -> Option<(Finding, Vec<Code>)> {
     };
     let alone = birthplace.as_ref().is_some_and(super::Birthplace::at_server);
     let (fault, confidence) = match by_path {
-        true => (Fault::Interference, sure(differentials.iter().map(|it| it.failed.len()).sum())),
+        true => (
+            Fault::Interference,
+            sure(trial.of(|aim| aim.is_plain() && aim.part == Part::Target).filter(|(_, it)| it.stopped()).count()),
+        ),
         false if alone || code == Code::TlsServerAlert => (Fault::Server, Confidence::Strong),
         false => (Fault::Unknown, Confidence::Moderate),
     };
