@@ -9,6 +9,7 @@
 
 mod chain;
 mod iterate;
+mod late;
 pub mod plan;
 mod resolvers;
 mod run;
