@@ -8,7 +8,8 @@ use crate::go::GoRun;
 use crate::go::advice::GoVersion;
 use crate::observation::body::Bodies;
 use crate::observation::{
-    Case, Connection, DnsTransport, End, Exchange, Handshake, Health, IcmpError, IpMark, Outcome, Recording, Segments,
+    Case, Connection, DnsTransport, End, Exchange, Gap, Handshake, Health, IcmpError, IpMark, Outcome, Recording,
+    Segments,
 };
 use crate::observe::certificates::CertificatePool;
 use crate::observe::connection::{connection, is_one_sided, unseen};
@@ -317,7 +318,8 @@ impl<'r> Analyzer<'r> {
     fn note_limits(&mut self, flow: &Flow<Conversation>) {
         let health = &mut self.health;
         health.data_segments += u64::from(flow.data_segments);
-        if flow.syns.is_empty() && flow.syn_ack.is_none() && flow.data_segments > 0 && health.midstream.len() < PLACES {
+        let midstream = flow.syns.is_empty() && flow.syn_ack.is_none();
+        if midstream && flow.data_segments > 0 && health.midstream.len() < PLACES {
             health.midstream.push(flow.first);
         }
         if is_one_sided(flow) {
@@ -327,8 +329,11 @@ impl<'r> Analyzer<'r> {
         } else if flow.packets.to_server > 0 && flow.packets.to_client > 0 {
             health.two_sided += 1;
             for stream in [&flow.streams.to_server, &flow.streams.to_client] {
-                health.lost += u64::from(stream.lost);
-                let losses = stream.gaps.iter().filter(|gap| gap.acknowledged && stream.carried_data).map(|gap| gap.at);
+                // What was on its way when the recording began is not lost by it.
+                let earlier = |gap: &&Gap| midstream && gap.offset == 0;
+                let known = stream.gaps.iter().filter(|gap| gap.acknowledged && stream.carried_data);
+                health.lost += u64::from(stream.lost).saturating_sub(known.clone().filter(earlier).count() as u64);
+                let losses = known.filter(|gap| !earlier(gap)).map(|gap| gap.at);
                 let room = PLACES.saturating_sub(health.losses.len());
                 health.losses.extend(losses.take(room));
             }

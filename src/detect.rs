@@ -49,6 +49,7 @@ pub fn assess(case: &Case, reference: &Reference) -> Vec<Assessment> {
     let mut assessments: Vec<Assessment> = ALL.iter().map(|detector| (detector.assess)(case, reference)).collect();
     for finding in assessments.iter_mut().flat_map(|assessment| &mut assessment.found) {
         go_output::tie(finding, case);
+        subject::doubt_address(finding, case, reference);
     }
     assessments
 }

@@ -589,6 +589,8 @@ pub struct Handshake {
     pub not_tls: Option<NotTls>,
     /// The first encrypted records that the client sent after the `ServerHello`: lengths of their payloads.
     pub client_records: Vec<(Moment, u16)>,
+    /// The last record of the server is not complete: more of it was to come.
+    pub record_open: bool,
     /// How it went.
     pub outcome: Outcome,
     /// Its records could be decrypted.

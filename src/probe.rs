@@ -12,6 +12,7 @@ mod chain;
 mod experiment;
 pub mod hello;
 mod iterate;
+mod late;
 pub mod plan;
 mod resolvers;
 mod run;

@@ -493,7 +493,12 @@ fn server_hello(version: u16) -> Vec<u8> {
 
 /// A record with Go 1.27's `ClientHello` for a name: two segments.
 pub(crate) fn hello_record(name: &str) -> Vec<u8> {
-    record(22, &message(1, &crate::protocol::tls::testing::go_hello(name, &[0x0904, 0x0905, 0x0906, 0x0804], true)))
+    hello_record_with(name, &[0x0904, 0x0905, 0x0906, 0x0804])
+}
+
+/// The same with these signature algorithms.
+pub(crate) fn hello_record_with(name: &str, algorithms: &[u16]) -> Vec<u8> {
+    record(22, &message(1, &crate::protocol::tls::testing::go_hello(name, algorithms, true)))
 }
 
 /// A record with a small `ClientHello` like Go's with `tlsmlkem=0`: one segment.

@@ -71,7 +71,7 @@ fn a_dry_run_says_whom_it_would_ask_and_keeps_private_names_from_strangers() {
     assert!(asked("git.example.net", "the configured resolver"), "{plan}");
     assert!(!asked("git.example.net", "cloudflare") && !asked("git.example.net", "from the root"), "{plan}");
     assert!(plan.contains("No public resolver is asked about git.example.net: GOPRIVATE covers it"), "{plan}");
-    assert!(plan.contains("the budget is at most 60.0 s and 1500 packets"), "{plan}");
+    assert!(plan.contains("the budget is at most 140.0 s and 2212 packets"), "{plan}");
 }
 
 #[test]
@@ -87,6 +87,17 @@ fn explain_lists_every_code_as_json() {
     let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("valid JSON");
     let codes = document["codes"].as_array().expect("a list");
     assert_eq!(codes.len(), goprobe::finding::Code::ALL.len());
+}
+
+#[test]
+fn the_page_of_all_codes_is_current() {
+    let output = goprobe(&["explain", "--all", "--format", "markdown"]);
+    let page = text(&output.stdout);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/codes.md"), &page).expect("docs/codes.md");
+        return;
+    }
+    assert!(include_str!("../docs/codes.md") == page, "BLESS=1 cargo test --test cli writes it");
 }
 
 #[test]

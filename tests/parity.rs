@@ -49,6 +49,11 @@ fn every_container_and_compression_gives_the_same_report() {
     for case in pipeline::own_captures() {
         let (setting, original) = (Setting::of(&case), case.join("capture.pcap"));
         let (name, expected) = (pipeline::name_of(&case), content_of(&setting, original.clone()));
+        if expected["capture"]["limits"].as_array().is_some_and(|limits| limits.iter().any(|limit| limit == "damaged"))
+        {
+            // What is cut off is lost when a file is written anew.
+            continue;
+        }
         let frames = pipeline::frames(&original);
         let (plain, next) = (std::fs::read(&original).unwrap(), wire::pcapng(&frames));
         for (file, bytes) in [

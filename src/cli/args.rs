@@ -325,8 +325,18 @@ pub(super) struct Explain {
     pub(super) all: bool,
 
     /// Format of the explanation
-    #[arg(long, value_enum, default_value_t = PlainFormat::Text)]
-    pub(super) format: PlainFormat,
+    #[arg(long, value_enum, default_value_t = ExplainFormat::Text)]
+    pub(super) format: ExplainFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum ExplainFormat {
+    /// For a person
+    Text,
+    /// One document
+    Json,
+    /// For a website or a ticket
+    Markdown,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

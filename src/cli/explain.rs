@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use serde_json::{Map, Value, json};
 
-use super::args::{Explain, PlainFormat};
+use super::args::{Explain, ExplainFormat};
 use super::exit::Exit;
 use super::output;
 use crate::diagnosis::Selector;
@@ -14,8 +14,9 @@ use crate::report::{self, Style};
 pub(super) fn run(args: &Explain) -> anyhow::Result<Exit> {
     let codes = chosen(args)?;
     let data = match args.format {
-        PlainFormat::Json => format!("{:#}\n", document(&codes)),
-        PlainFormat::Text => match codes.as_slice() {
+        ExplainFormat::Json => format!("{:#}\n", document(&codes)),
+        ExplainFormat::Markdown => markdown(&codes),
+        ExplainFormat::Text => match codes.as_slice() {
             [code] if !args.all => page(*code),
             _ => list(&codes),
         },
@@ -80,6 +81,36 @@ fn page(code: Code) -> String {
     page
 }
 
+/// The explanation of each code; before all codes a table of them.
+fn markdown(codes: &[Code]) -> String {
+    let mut text = if codes.len() == Code::ALL.len() { contents(codes) } else { String::new() };
+    for code in codes {
+        text += &format!("\n## {}\n\n{} ({})\n", code.id(), capitalized(code.title()), word(code.severity()));
+        for (heading, body) in explain(*code).sections() {
+            text += &format!("\n### {heading}\n\n{body}\n");
+        }
+    }
+    text.trim_start().to_owned()
+}
+
+/// What the page of all codes begins with.
+fn contents(codes: &[Code]) -> String {
+    let mut text = "# Finding codes\n\nWritten by `goprobe explain --all --format markdown`; the texts are in src/finding/explain.\n\n\
+        Severity is the usual one; a finding can have another.\n\n| code | severity | what it says |\n|---|---|---|\n"
+        .to_owned();
+    for code in codes {
+        // GitHub's anchor of a heading: no dots.
+        let anchor = code.id().replace('.', "");
+        text += &format!("| [`{}`](#{anchor}) | {} | {} |\n", code.id(), word(code.severity()), code.title());
+    }
+    text
+}
+
+fn capitalized(title: &str) -> String {
+    let mut letters = title.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 fn list(codes: &[Code]) -> String {
     codes.iter().map(|code| format!("{:<32} {:<9} {}\n", code.id(), word(code.severity()), code.title())).collect()
 }
@@ -97,9 +128,10 @@ const fn word(severity: Severity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::go::advice::{GoVersion, switch_exists};
 
     fn asking(code: Option<&str>, all: bool) -> Explain {
-        Explain { code: code.map(str::to_owned), all, format: PlainFormat::Json }
+        Explain { code: code.map(str::to_owned), all, format: ExplainFormat::Json }
     }
 
     #[test]
@@ -110,6 +142,28 @@ mod tests {
         assert!(
             codes.iter().all(|code| code["explanation"]["what_to_do"].as_str().is_some_and(|text| !text.is_empty()))
         );
+    }
+
+    #[test]
+    fn every_godebug_setting_that_is_advised_exists() {
+        let newest = GoVersion::new(1, 27, 0);
+        for code in Code::ALL {
+            for (heading, text) in explain(*code).sections() {
+                for advice in text.split("GODEBUG=").skip(1) {
+                    let name = advice.split('=').next().unwrap_or_default();
+                    assert!(switch_exists(name, newest), "{}: {heading}: {name}", code.id());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_markdown_has_a_section_for_each_code_and_a_line_that_leads_there() {
+        let page = markdown(Code::ALL);
+        for code in Code::ALL {
+            assert_eq!(page.matches(&format!("\n## {}\n", code.id())).count(), 1, "{}", code.id());
+            assert!(page.contains(&format!("[`{}`](#{})", code.id(), code.id().replace('.', ""))), "{}", code.id());
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Detector;
-use super::subject::connections_to;
+use super::subject::{connections_to, encrypted_answers};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::go::env::{GoEnv, ModuleSource};
 use crate::go::log::Against;
@@ -11,14 +11,22 @@ use crate::go::target::{ModuleRequest, RequestKind};
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Exchange, Relevance};
 use crate::reference::Reference;
+use crate::types::Direction;
 
 pub(super) const DETECTOR: Detector = Detector {
-    codes: &[Code::ArtifactChecksumMismatch, Code::ArtifactSumdbUnreachable, Code::ArtifactSumdbUntrusted],
+    codes: &[
+        Code::ArtifactChecksumMismatch,
+        Code::ArtifactSumdbUnreachable,
+        Code::ArtifactSumdbUntrusted,
+        Code::ArtifactInvalidZip,
+    ],
     assess,
 };
 
-/// Connections cited as those that may have carried the bytes, and answers cited.
-const CITED: usize = 4;
+/// Answers cited.
+const CITED: usize = 8;
+/// Segments of one body that are cited.
+const BODY_SEGMENTS: usize = 64;
 
 fn assess(case: &Case, _: &Reference) -> Assessment {
     let mut known = BTreeSet::new();
@@ -26,6 +34,7 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
     for error in case.go.errors() {
         let finding = match error.kind.innermost() {
             GoErrorKind::ChecksumMismatch { .. } => mismatch(case, error),
+            GoErrorKind::ZipInvalid if !direct_only(case) => invalid_zip(case, error),
             GoErrorKind::SumdbUntrusted(complaint) => Some(untrusted(case, error, complaint)),
             kind if error.sumdb && is_out_of_reach(kind) => unreachable(case, error),
             _ => None,
@@ -89,6 +98,8 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         summary,
     )
     .with_evidence(transfers(case, name.as_str(), *go_mod))
+    .with_evidence(records(case, name.as_str(), against))
+    .with_evidence(answers(case, |request, exchange| of_module(request, exchange, name.as_str())))
     .with_evidence(carriers(case, from_repository))
     .with_text("against", recorded)
     .with_text("file", what)
@@ -111,6 +122,41 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         Against::Sumdb(_) => finding,
         _ => finding.not_excluding("a go.sum line that was wrong from the start"),
     })
+}
+
+/// What came with success as an archive, and is none that go takes.
+fn invalid_zip(case: &Case, error: &GoError) -> Option<Finding> {
+    let module = error.module.clone();
+    // What is no archive at all is the http family's.
+    let something_else = case.exchanges.iter().any(|exchange| {
+        let request = ModuleRequest::from_url(&exchange.url).filter(|request| request.kind == RequestKind::Zip);
+        exchange.status == Some(200)
+            && !exchange.body_head.starts_with(b"PK")
+            && request.is_some_and(|request| request.module_version() == module)
+    });
+    if something_else {
+        return None;
+    }
+    let host = module_proxies(case).into_iter().next();
+    let name = module.clone().unwrap_or_else(|| "a module".to_owned());
+    let complaint = error.text.lines().next().and_then(|line| line.rsplit_once(": ")).map_or("", |(_, end)| end);
+    let summary = format!("The archive of {name} that came is no module zip: {complaint}.");
+    let seen = transfers(case, &name, false);
+    let confidence = if seen.is_empty() { Confidence::Moderate } else { Confidence::Strong };
+    let carried = carriers(case, false);
+    let subject = Subject { host, address: None, port: None, module };
+    let finding = Finding::new(Code::ArtifactInvalidZip, Fault::Upstream, confidence, subject, said(error), summary)
+        .with_evidence(seen)
+        .with_evidence(carried)
+        .with_class("zip")
+        .not_excluding("a module proxy or a cache before it that holds a broken file")
+        .not_excluding("somebody on the way who changes what is transferred")
+        .with_remedy(
+            "Fetch the archive from another module proxy and compare; have the operator of this one throw its copy away.",
+            Some("GOPROXY=https://proxy.golang.org GOMODCACHE=$(mktemp -d) go mod download -json"),
+        )
+        .with_reference("golang.org/x/mod/zip");
+    Some(finding)
 }
 
 fn untrusted(case: &Case, error: &GoError, complaint: &str) -> Finding {
@@ -198,7 +244,30 @@ fn said(error: &GoError) -> Evidence {
 
 /// Where the bytes came over, as far as names tell.
 fn carriers(case: &Case, from_repository: bool) -> Vec<Evidence> {
-    if from_repository { Vec::new() } else { connections_to(case, &module_proxies(case)) }
+    if from_repository {
+        return Vec::new();
+    }
+    let hosts = module_proxies(case);
+    let mut cited = connections_to(case, &hosts);
+    cited.extend(encrypted_answers(case, &hosts));
+    cited
+}
+
+/// What the checksum database answered about a module, with the proofs.
+fn records(case: &Case, module: &str, against: &Against) -> Vec<Evidence> {
+    let Against::Sumdb(name) = against else { return Vec::new() };
+    answers(case, |request, exchange| {
+        is_of_sumdb(request, exchange, name)
+            && exchange.status == Some(200)
+            && (request.kind != RequestKind::SumdbLookup || request.module_version().as_deref() == Some(module))
+    })
+}
+
+/// What else the module proxy said of the version.
+fn of_module(request: &ModuleRequest, exchange: &Exchange, module: &str) -> bool {
+    matches!(request.kind, RequestKind::Info | RequestKind::Mod)
+        && request.module_version().as_deref() == Some(module)
+        && exchange.status == Some(200)
 }
 
 /// Whether it asks the checksum database, itself or through that host.
@@ -244,6 +313,13 @@ fn answers(case: &Case, wanted: impl Fn(&ModuleRequest, &Exchange) -> bool) -> V
                 exchange.body_sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
             let hash = hash.map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
             let note = format!("{} byte(s){hash}", exchange.body_bytes);
+            let segments = case.connection(exchange.flow).into_iter().flat_map(|connection| {
+                connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0)
+            });
+            let within = segments.map(|segment| segment.at).filter(|segment| *segment > at && *segment < end);
+            for segment in within.take(BODY_SEGMENTS) {
+                cited.push(Evidence::segment("body", segment, exchange.flow, ""));
+            }
             cited.push(Evidence::segment("body", end, exchange.flow, note));
         }
     }

@@ -49,7 +49,13 @@ pub(super) fn fate(case: &Case, handshake: &Handshake, connection: &Connection) 
     if connection.packets.to_client == 0 || matches!(connection.opening, Opening::Refused { .. }) {
         return Fate::Unseen;
     }
+    if handshake.outcome != Outcome::Completed
+        && let Some(fin) = closed_before_answer(handshake, connection)
+    {
+        return Fate::Closed { fin, marks: case.marks(connection, &fin) };
+    }
     match handshake.outcome {
+        Outcome::Completed if cut_off(case, connection, handshake) => Fate::Interrupted { resets: resets() },
         Outcome::Completed => Fate::Completed { ignored: resets_before_completion(case, handshake, connection) },
         Outcome::RejectedByClient => Fate::Rejected,
         Outcome::Alert => alert(case, handshake, connection),
@@ -61,11 +67,58 @@ pub(super) fn fate(case: &Case, handshake: &Handshake, connection: &Connection) 
         Outcome::Reset => Fate::Interrupted { resets: resets() },
         Outcome::Closed if handshake.server_hello.is_none() => {
             let fin = connection.segments.towards(Direction::ToClient).find(|segment| segment.flags.fin()).copied();
-            fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: case.marks(connection, &fin) })
+            // A proxy that ends a tunnel before the hello has arrived does not mean the hello, however soon that is.
+            let marks = |fin: &Segment| {
+                let meant = handshake.tunnel.is_none() || is_of_hello(handshake, connection, fin);
+                if meant { case.marks(connection, fin) } else { Marks::default() }
+            };
+            // Where a page came instead of a tunnel there is nobody to answer a hello.
+            let tunnel = handshake.tunnel.and_then(|index| case.exchanges.get(index));
+            let kind = tunnel.and_then(|connect| connect.header("content-type"));
+            let fin = fin.filter(|_| !kind.is_some_and(|kind| kind.starts_with("text/html")));
+            fin.map_or(Fate::Unseen, |fin| Fate::Closed { fin, marks: marks(&fin) })
         }
         Outcome::Closed => Fate::Interrupted { resets: Vec::new() },
         Outcome::Unanswered | Outcome::Incomplete => silence(case, handshake, connection),
     }
+}
+
+/// Whether the segment acknowledges some of the hello.
+fn is_of_hello(handshake: &Handshake, connection: &Connection, segment: &Segment) -> bool {
+    let Some(hello) = &handshake.hello else { return false };
+    let first = segment_at(connection, hello.started);
+    first.is_none_or(|first| segment.ack.wrapping_sub(first.seq).cast_signed() > 0)
+}
+
+/// A FIN in the server's name at the very place where its answer begins, though the answer came, too.
+fn closed_before_answer(handshake: &Handshake, connection: &Connection) -> Option<Segment> {
+    let (hello, answer) = (handshake.hello.as_ref()?, handshake.server_hello.as_ref()?);
+    let to_client = || connection.segments.towards(Direction::ToClient);
+    let fin =
+        *to_client().find(|segment| segment.flags.fin() && segment.at > hello.started && segment.at < answer.at)?;
+    // A FIN that overtook the data before it ends nothing that is still to come.
+    to_client()
+        .filter(|other| other.at > fin.at && other.length > 0)
+        .all(|other| other.seq.wrapping_sub(fin.seq).cast_signed() >= 0)
+        .then_some(fin)
+}
+
+/// Whether a reset of the server itself came instead of its first word after the handshake.
+fn cut_off(case: &Case, connection: &Connection, handshake: &Handshake) -> bool {
+    let (End::Reset { direction: Direction::ToClient, at }, Some((finished, _))) =
+        (connection.end, handshake.client_records.first())
+    else {
+        return false;
+    };
+    handshake.layer == 0
+        && at > *finished
+        && connection.fin.to_server.is_none_or(|fin| fin > at)
+        && at.time.since(finished.time) < PATIENCE
+        && segment_at(connection, at).is_some_and(|reset| !case.marks(connection, &reset).any())
+        && !connection
+            .segments
+            .towards(Direction::ToClient)
+            .any(|segment| segment.length > 0 && segment.at > *finished && segment.at < at)
 }
 
 fn alert(case: &Case, handshake: &Handshake, connection: &Connection) -> Fate {

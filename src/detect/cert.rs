@@ -5,6 +5,7 @@
 
 mod chain;
 mod unseen;
+mod validity;
 mod words;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use super::subject::{handshake_subject, host_of, is_incidental, is_with_proxy, j
 use super::trust::Everywhere;
 use crate::certificate::{Certificate, Judgement, judge};
 use crate::finding::{Assessment, Code, Evidence, Subject};
-use crate::go::GoErrorKind;
+use crate::go::log::GitErrorKind;
+use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, CertificateId, Connection, Handshake, Outcome, Sighting};
 use crate::reference::Reference;
 use crate::types::{Direction, Moment};
@@ -49,6 +51,8 @@ struct Shown<'c> {
     subject: Subject,
     /// It is the chain of a proxy that is spoken to over TLS.
     of_proxy: bool,
+    /// git says that it does not take it.
+    refused_by_git: bool,
 }
 
 impl Shown<'_> {
@@ -58,11 +62,12 @@ impl Shown<'_> {
 
     /// The client went on with it.
     fn accepted(&self) -> bool {
-        self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::Completed)
+        !self.refused_by_git && self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::Completed)
     }
 
     fn rejected(&self) -> bool {
-        self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient)
+        self.refused_by_git
+            || self.handshakes.iter().any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient)
     }
 
     fn in_tunnel(&self) -> bool {
@@ -99,6 +104,19 @@ fn may_be_over_certificate(handshake: &Handshake) -> bool {
     readable.all(|content| matches!(content.description, 42..=46 | 48 | 113))
 }
 
+/// git's complaint about a host's certificate. Some of its TLS libraries finish the handshake before they judge the chain
+/// (`curl` with GnuTLS), so that nothing on the wire says that it was refused.
+fn refused_by_git<'c>(case: &'c Case, host: Option<&str>) -> Option<&'c GoError> {
+    let about_certificate = |error: &&GoError| {
+        matches!(
+            error.kind.innermost(),
+            GoErrorKind::GitError(GitErrorKind::CertificateNotVerified | GitErrorKind::NameMismatch)
+        )
+    };
+    let mut errors = case.go.errors().iter().filter(about_certificate);
+    errors.find(|error| error.host.is_some() && error.host.as_deref() == host)
+}
+
 /// Whether go names another reason for its failure with that host, and none about a certificate.
 fn gave_up_otherwise(case: &Case, host: Option<&str>) -> bool {
     let mut about =
@@ -120,10 +138,14 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         let host = host_of(case, handshake, connection);
         let entry = shown.entry((host.clone(), connection.server, ids.clone())).or_insert_with(|| {
             let chain: Vec<&Certificate> = ids.iter().filter_map(|id| case.certificate(*id)).collect();
-            let judgement = judge(&chain, host.as_deref(), at.time, reference.roots(), &everywhere);
+            // An address has many names: which one an unseen hello asked for is not known.
+            let asked =
+                host.as_deref().filter(|_| handshake.server_name.veil().is_none() || handshake.tunnel.is_some());
+            let judgement = judge(&chain, asked, at.time, reference.roots(), &everywhere);
             let subject = handshake_subject(case, handshake, connection);
             let of_proxy = is_with_proxy(case, handshake, connection);
-            Shown { host, chain, at, judgement, handshakes: Vec::new(), subject, of_proxy }
+            let refused_by_git = refused_by_git(case, host.as_deref()).is_some();
+            Shown { host, chain, at, judgement, handshakes: Vec::new(), subject, of_proxy, refused_by_git }
         });
         entry.handshakes.push((handshake, connection));
     }

@@ -9,6 +9,7 @@
 mod answer;
 mod chain;
 mod format;
+mod leads;
 mod page;
 mod said;
 

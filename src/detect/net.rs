@@ -1,5 +1,7 @@
 //! Addresses that cannot be reached at all: silence, ICMP errors, the client's own firewall, IPv6 alone.
 
+mod resolvers;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -59,6 +61,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
             || !local.iter().any(|known| known.subject.address == finding.subject.address)
     });
     assessment.found.extend(local);
+    assessment.found.extend(resolvers::assess(case, reference));
     assessment
 }
 
@@ -220,7 +223,12 @@ fn unreachable(case: &Case, group: &[&Connection]) -> Option<Finding> {
     let words = if prohibited { "administratively prohibited" } else { "unreachable" };
     let by_host = error.from == connection.server.ip();
     let summary = format!("{} says that {} ({}) is {words}.", error.from, called(&subject), connection.server);
-    let fault = if prohibited { Fault::Interference } else { Fault::Network };
+    // A port is the host's own business: who else speaks of it is a firewall that rejects.
+    let fault = match (by_host, prohibited || error.kind == IcmpKind::PortUnreachable) {
+        (true, _) => Fault::Server,
+        (false, true) => Fault::Interference,
+        (false, false) => Fault::Network,
+    };
     let evidence = |error: &IcmpError, connection: &Connection| {
         Evidence::segment("icmp_error", error.at, connection.flow, format!("ICMP from {}: {words}", error.from))
     };
@@ -235,11 +243,16 @@ fn unreachable(case: &Case, group: &[&Connection]) -> Option<Finding> {
         }
     }
     let whose = if by_host { "the host itself" } else { "a router or firewall on the way" };
+    if by_host {
+        finding = finding.not_excluding("a firewall on the way that answers in the host's name");
+    }
     finding = finding
         .with_text("icmp_from", error.from.to_string())
         .with_text("sender", whose)
         .with_remedy(
-            if prohibited {
+            if by_host {
+                "Ask whoever runs that host: its own firewall rejects the connection."
+            } else if fault == Fault::Interference {
                 "Ask whoever runs that router or firewall to let the address pass: it says itself that its policy forbids it."
             } else {
                 "Ask whoever runs that router: it has no way to the address."
@@ -265,7 +278,12 @@ fn in_ipv6(case: &Case, finding: Finding, server: SocketAddr, group: &[&Connecti
         .connections
         .iter()
         .any(|other| other.server.is_ipv6() && matches!(other.opening, Opening::Established { .. }));
-    if any_v6 || (same_host.is_none() && over_v4.is_empty()) {
+    // What fails over IPv4 as well is no matter of IPv6.
+    let tried_over_v4 = case
+        .connections
+        .iter()
+        .any(|other| other.server.is_ipv4() && other.names.iter().any(|name| names.contains(&name)));
+    if any_v6 || (same_host.is_none() && (over_v4.is_empty() || tried_over_v4)) {
         return finding;
     }
     let summary = format!(
@@ -321,7 +339,9 @@ fn rejected_locally(case: &Case) -> Vec<Finding> {
                 };
                 case.lookups.iter().find(leads).map(|lookup| lookup.name.clone())
             });
-        if !own || !fatal || answered || host.is_none() || server.port() == 53 {
+        // A neighbour that does not answer ARP is reported by the system in the same way.
+        let absent = error.kind == IcmpKind::Unreachable && is_near(case, server.ip());
+        if !own || !fatal || absent || answered || host.is_none() || server.port() == 53 {
             continue;
         }
         let subject = Subject { host, address: Some(server.ip()), port: Some(server.port()), module: None };
@@ -354,10 +374,15 @@ fn blocked_locally(
     for error in case.go.errors() {
         let denied = matches!(error.kind.innermost(), GoErrorKind::PermissionDenied);
         let no_route = matches!(error.kind.innermost(), GoErrorKind::NetworkUnreachable | GoErrorKind::NoRoute);
-        if !denied && !no_route {
+        // A firewall's reject reads like the host's own refusal, and its drop like silence, but for the SYN.
+        let unsent = matches!(error.kind.innermost(), GoErrorKind::ConnectionRefused | GoErrorKind::DialTimeout);
+        if !denied && !no_route && !unsent {
             continue;
         }
         let Some(address) = error.address else { continue };
+        if unsent && (groups.contains_key(&address) || !leaves_a_gap(case, reference, address.ip())) {
+            continue;
+        }
         if groups.get(&address).is_some_and(|group| group.iter().any(|connection| !connection.icmp.is_empty())) {
             continue;
         }
@@ -371,10 +396,15 @@ fn blocked_locally(
         let watched = case.lookups.iter().any(|lookup| lookup.query.is_some())
             || case.connections.iter().any(|other| other.relevance > Relevance::Other);
         let honest = reference.special(address.ip()).is_none();
-        let confidence = if watched && !sent { Confidence::Strong } else { Confidence::Moderate };
+        let tcp = case.connections.iter().any(|other| other.relevance > Relevance::Other);
+        let confidence = if watched && !sent && (tcp || !unsent) { Confidence::Strong } else { Confidence::Moderate };
+        // Without an answer to ARP or neighbour discovery the system says the same.
+        let near = no_route && is_near(case, address.ip());
         let what = match error.kind.innermost() {
+            GoErrorKind::NoRoute if near => "finds no neighbour for",
             GoErrorKind::NoRoute => "rejects",
             _ if denied => "does not permit",
+            _ if unsent => "keeps back",
             _ => "has no route for",
         };
         let summary = format!(
@@ -383,8 +413,14 @@ fn blocked_locally(
         );
         // A missing route reads "network is unreachable". "No route to host" without a packet on a working network is a
         // firewall's reject, or a route made to say so.
-        let policy = denied || (!sent && watched && matches!(error.kind.innermost(), GoErrorKind::NoRoute));
-        let (code, remedy) = if policy {
+        let policy =
+            denied || unsent || (!sent && !near && watched && matches!(error.kind.innermost(), GoErrorKind::NoRoute));
+        let (code, remedy) = if near && !policy {
+            (
+                Code::NetUnreachable,
+                "Look whether that host is up: the client finds no such neighbour in its own network.",
+            )
+        } else if policy {
             (
                 Code::NetBlockedLocally,
                 "Look at the firewall and security policy of the client itself (nftables, iptables, SELinux, endpoint protection, container network policy).",
@@ -394,14 +430,16 @@ fn blocked_locally(
         };
         let mut finding = Finding::new(
             code,
-            Fault::Client,
-            confidence,
+            if near && !policy { Fault::Server } else { Fault::Client },
+            if near && !policy { confidence.min(Confidence::Moderate) } else { confidence },
             subject,
             Evidence::log(error.line, error.text.clone()),
             summary,
         )
         .with_remedy(remedy, Some(if policy { "nft list ruleset" } else { "ip route get 203.0.113.1" }));
-        if policy && !denied {
+        if unsent {
+            finding = finding.not_excluding("a recording that leaves out TCP, or the device that it goes through");
+        } else if policy && !denied {
             finding = finding.not_excluding(
                 "a route of the client that rejects this address, or a neighbour that does not answer ARP",
             );
@@ -413,6 +451,24 @@ fn blocked_locally(
         found.push(finding);
     }
     found
+}
+
+/// Whether a SYN to that public address should be in the recording: the question that gave go the address is.
+fn leaves_a_gap(case: &Case, reference: &Reference, address: IpAddr) -> bool {
+    let answered = case.lookups.iter().any(|lookup| {
+        lookup.query.is_some()
+            && lookup.answers.iter().flat_map(crate::observation::Answer::addresses).any(|given| given == address)
+    });
+    answered && reference.special(address).is_none() && case.health.damaged == 0
+}
+
+/// Whether the address is in the client's own network, as far as can be told without its prefix length: /24 or /64.
+fn is_near(case: &Case, address: IpAddr) -> bool {
+    let bits = if address.is_ipv4() { 24 } else { 64 };
+    let network = |address: IpAddr| ipnet::IpNet::new(address, bits).map(|network| network.trunc()).ok();
+    let clients = case.lookups.iter().map(|lookup| lookup.client.ip());
+    let clients = clients.chain(case.connections.iter().map(|connection| connection.client.ip()));
+    clients.into_iter().any(|client| client.is_ipv4() == address.is_ipv4() && network(client) == network(address))
 }
 
 #[cfg(test)]

@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
-use crate::finding::{Evidence, Subject};
-use crate::observation::{Case, Connection, Handshake, Relevance};
+use crate::finding::{Detail, Evidence, Fault, Finding, Subject};
+use crate::observation::{Case, Connection, Handshake, Lookup, Outcome, Relevance};
 use crate::reference::Reference;
+use crate::types::Direction;
 
 /// Connections that are cited of those that may have carried what a finding is about.
 const CITED: usize = 4;
+/// Segments that are cited of those that carried answers which cannot be read.
+const ENCRYPTED_SEGMENTS: usize = 32;
 
 /// The handshakes that are judged, each with its connection.
 pub(super) fn judged_handshakes(case: &Case) -> impl Iterator<Item = (&Handshake, &Connection)> {
@@ -26,6 +29,8 @@ pub(super) fn judged_connections(case: &Case) -> impl Iterator<Item = &Connectio
 pub(super) fn host_of(case: &Case, handshake: &Handshake, connection: &Connection) -> Option<String> {
     handshake.server_name.seen().cloned().or_else(|| match handshake.tunnel {
         Some(index) => case.exchanges.get(index)?.host().map(str::to_ascii_lowercase),
+        // Whether an unseen hello was for the proxy, or for a host behind it, is not known.
+        None if handshake.server_name.veil().is_some() && is_proxy(case, connection) => None,
         None => best_name(connection),
     })
 }
@@ -76,6 +81,28 @@ pub(super) fn connections_to(case: &Case, hosts: &[String]) -> Vec<Evidence> {
         .collect()
 }
 
+/// The segments in which one of these hosts answered what cannot be read.
+pub(super) fn encrypted_answers(case: &Case, hosts: &[String]) -> Vec<Evidence> {
+    let mut cited = Vec::new();
+    for (handshake, connection) in judged_handshakes(case) {
+        let named = handshake.server_name.seen().is_some_and(|name| hosts.contains(name));
+        if !named || handshake.decrypted || handshake.outcome != Outcome::Completed {
+            continue;
+        }
+        // The client's answer to the server's flight ends the handshake; what the server sends after it is data.
+        let Some(hello) = handshake.server_hello.as_ref().map(|hello| hello.at) else { continue };
+        let mut own = connection.segments.towards(Direction::ToServer).filter(|segment| segment.length > 0);
+        let Some(finished) = own.find(|segment| segment.at > hello).map(|segment| segment.at) else { continue };
+        let answers = connection.segments.towards(Direction::ToClient);
+        let answers = answers.filter(|segment| segment.length > 0 && segment.at > finished);
+        cited.extend(answers.map(|segment| (segment.at, connection.flow)));
+    }
+    cited.sort();
+    let skipped = cited.len().saturating_sub(ENCRYPTED_SEGMENTS);
+    let of = |(at, flow)| Evidence::segment("encrypted_answer", at, flow, "encrypted");
+    cited.into_iter().skip(skipped).map(of).collect()
+}
+
 /// How a subject is called in a sentence: its name, else its address.
 pub(super) fn called(subject: &Subject) -> String {
     match (&subject.host, subject.address) {
@@ -100,6 +127,27 @@ pub(super) fn is_proxy(case: &Case, connection: &Connection) -> bool {
         })
 }
 
+/// Takes back whose fault it is where the address is not the host's and the recording does not show who said that it is:
+/// what somebody else's server does says nothing of the host's.
+pub(super) fn doubt_address(finding: &mut Finding, case: &Case, reference: &Reference) {
+    let blames = matches!(finding.fault, Fault::Server | Fault::Upstream | Fault::Client);
+    let at_address = matches!(finding.code.family(), "tcp" | "tls" | "cert" | "http");
+    let (Some(host), Some(address)) = (finding.subject.host.as_deref(), finding.subject.address) else { return };
+    let given = |lookup: &Lookup| lookup.answers.iter().any(|answer| answer.addresses().any(|given| given == address));
+    if blames
+        && at_address
+        && address_is_honest(reference, host, address) == Some(false)
+        && !case.lookups.iter().any(given)
+        && !case.connections.iter().any(|connection| connection.server.ip() == address && is_proxy(case, connection))
+    {
+        finding.fault = Fault::Unknown;
+        finding.not_excluded.push(format!(
+            "{address} is not an address of {host}: an unseen DNS answer, or the hosts file, leads there"
+        ));
+        finding.details.insert("doubtful_address", Detail::Text(address.to_string()));
+    }
+}
+
 /// Whether an honest answer, as far as one is known, says that the address is the host's.
 pub(super) fn address_is_honest(reference: &Reference, host: &str, address: IpAddr) -> Option<bool> {
     match reference.honest_address(host, address) {
@@ -107,5 +155,50 @@ pub(super) fn address_is_honest(reference: &Reference, host: &str, address: IpAd
         // A reference of another minute or place may give other addresses of the same operator.
         Some(false) => reference.in_operator_ranges(host, address).filter(|inside| *inside).or(Some(false)),
         None => reference.in_operator_ranges(host, address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::{Code, Confidence};
+    use crate::observation::RecordType;
+    use crate::testing::Scene;
+
+    const HOST: &str = "proxy.golang.org";
+    const TRUE: &str = "142.250.74.113";
+    const FALSE: &str = "93.46.8.89";
+
+    /// A connection that is refused at the second address, after DNS gave the first or nothing.
+    fn refused(answered: Option<&str>, dialled: &str) -> Finding {
+        let mut scene = Scene::new();
+        scene.honest(HOST, &[TRUE]);
+        scene.log(&format!("go: example.com/m@v1.0.0: Get \"https://{HOST}/example.com/m/@v/v1.0.0.info\": dial tcp {dialled}:443: connect: connection refused\n"));
+        if let Some(address) = answered {
+            let question = scene.ask(HOST, RecordType::A);
+            scene.answer(&question, &[address]);
+        }
+        let tcp = scene.connect(&format!("{dialled}:443"));
+        scene.syn(&tcp);
+        scene.after_ms(30).refuse(&tcp, crate::testing::SERVER_TTL);
+        scene.finding(Code::TcpConnectionRefused)
+    }
+
+    #[test]
+    fn nobody_is_blamed_at_an_address_that_is_not_the_hosts_and_that_nobody_was_seen_to_give() {
+        let finding = refused(None, FALSE);
+        assert_eq!(finding.fault, Fault::Unknown);
+        assert!(finding.confidence() < Confidence::Proven);
+        assert!(finding.not_excluded.iter().any(|other| other.contains("hosts file")), "{finding:?}");
+    }
+
+    #[test]
+    fn the_hosts_own_address_is_not_doubted_though_its_lookup_was_not_seen() {
+        assert_eq!(refused(None, TRUE).fault, Fault::Upstream);
+    }
+
+    #[test]
+    fn an_address_that_dns_gave_is_the_dns_detectors_business() {
+        assert_eq!(refused(Some(FALSE), FALSE).fault, Fault::Upstream);
     }
 }

@@ -1,5 +1,6 @@
 //! TCP: who refuses, who resets, who writes into a stream, and transfers that stop.
 
+mod stalled;
 mod throttled;
 
 use std::collections::BTreeMap;
@@ -10,9 +11,8 @@ use super::attempt::segment_at;
 use super::subject::{best_name, called, is_incidental, judged_connections, subject};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding};
 use crate::observation::{Case, Connection, End, Marks, Opening, Outcome, Segment, SegmentKind};
-use crate::packet::TcpFlags;
 use crate::reference::Reference;
-use crate::types::{Direction, Moment, Span, Timestamp};
+use crate::types::{Direction, Moment, Span};
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[
@@ -28,12 +28,10 @@ pub(super) const DETECTOR: Detector = Detector {
 
 /// Evidence cited of each role.
 const CITED: usize = 48;
+/// Resets so close to a forged one are of the same sender.
+const TOGETHER: Span = Span::from_millis(5);
 /// A reset after this much silence on a connection older than half of it is a NAT's or a balancer's time-out.
 const IDLE: Span = Span::from_seconds(60);
-/// A transfer that has not moved for so long does not come back: go itself waits for ever.
-const STALLED: Span = Span::from_seconds(10);
-/// A segment this long is as long as the path takes them.
-const FULL_SIZE: u32 = 1_200;
 /// A host this few hops away is in the client's own network or at its provider.
 const NEAR_HOPS: u8 = 4;
 
@@ -48,7 +46,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
             refused(case, reference, group),
             reset(case, group),
             injected_data(case, group),
-            stalled(case, group),
+            stalled::assess(case, group),
             throttled::assess(case, group),
         ];
         for mut finding in findings.into_iter().flatten() {
@@ -70,9 +68,6 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
         })
         .collect();
     let (connection, _, segment, _) = refusals.first()?;
-    if over_ipv4(case, group) {
-        return None; // told as a matter of IPv6, which hindered nothing
-    }
     let subject = subject(best_name(connection), connection);
     let marks =
         refusals.iter().map(|(.., marks)| marks).max_by_key(|marks| marks.classes()).cloned().unwrap_or_default();
@@ -86,6 +81,10 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
     });
     let near = too_near(case, reference, connection, segment);
     let forged = marks.any() || two_answers.is_some() || near.is_some();
+    let hindered = !over_ipv4(case, group);
+    if !hindered && !marks.any() && two_answers.is_none() {
+        return None; // told as a matter of IPv6, which a router nearby may refuse for everybody
+    }
     let host = called(&subject);
     let (code, fault, confidence, role, summary) = if forged {
         let classes = marks.classes()
@@ -120,6 +119,10 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
     for (connection, syns, segment, marks) in refusals.iter().take(CITED) {
         syns.iter().take(4).for_each(|syn| finding.cite(Evidence::segment("syn", *syn, connection.flow, "")));
         finding.cite(Evidence::segment(role, segment.at, connection.flow, note(segment, marks)));
+        let resets = connection.segments.towards(Direction::ToClient).filter(|other| other.flags.rst());
+        for other in resets.filter(|other| other.at > segment.at).take(4) {
+            finding.cite(Evidence::segment(role, other.at, connection.flow, ""));
+        }
     }
     if let Some((flow, at)) = two_answers {
         finding.cite(Evidence::segment("own_answer", at, flow, "the host answers the same SYN"));
@@ -133,6 +136,9 @@ fn refused(case: &Case, reference: &Reference, group: &[&Connection]) -> Option<
             .not_excluding("a firewall in front of the host that refuses in its name")
             .with_remedy("Start the service, or correct host and port (GOPROXY, proxy variables).", None)
     };
+    if !hindered {
+        finding = finding.with_severity(crate::finding::Severity::Medium);
+    }
     Some(finding.with_reference("RFC 9293 §3.10.7.1"))
 }
 
@@ -216,8 +222,24 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
     );
     for (connection, segment, marks, _) in resets.iter().take(CITED) {
         finding.cite(Evidence::segment("forged_reset", segment.at, connection.flow, marks.words()));
+        if let Some(at) = marks.sender_went_on {
+            finding.cite(Evidence::segment("server_goes_on", at, connection.flow, ""));
+        }
+        let others = connection.segments.towards(Direction::ToClient).filter(|other| other.flags.rst());
+        for other in others.filter(|other| other.at > segment.at).take(CITED) {
+            let marks = case.marks(connection, other);
+            if marks.any() || other.at.time.since(segment.at.time) <= TOGETHER {
+                finding.cite(Evidence::segment("forged_reset", other.at, connection.flow, marks.words()));
+            }
+        }
         for kept in never_acknowledged(connection).iter().take(CITED) {
             finding.cite(Evidence::segment("unanswered", kept.at, connection.flow, ""));
+        }
+        if client_answers_late_data(connection) {
+            let answers = connection.segments.towards(Direction::ToServer);
+            for answer in answers.filter(|answer| answer.at > segment.at && answer.flags.rst()).take(CITED) {
+                finding.cite(Evidence::segment("client_refuses_late_data", answer.at, connection.flow, ""));
+            }
         }
     }
     if !effective {
@@ -290,7 +312,10 @@ fn is_clean_up(connection: &Connection, reset: &Segment) -> bool {
     let after_fin = [connection.fin.to_server, connection.fin.to_client].iter().flatten().any(|fin| *fin < reset.at);
     let before = connection.segments.iter().rfind(|segment| segment.at < reset.at);
     let idle = before.is_some_and(|before| reset.at.time.since(before.at.time) >= IDLE);
-    after_fin || idle
+    // Whatever comes after the client's own reset ends nothing; routers clear their tables like that.
+    let gone =
+        connection.segments.towards(Direction::ToServer).any(|segment| segment.flags.rst() && segment.at < reset.at);
+    after_fin || idle || gone
 }
 
 /// After the reset the server's data went on and the client's system answered them with resets of its own.
@@ -349,6 +374,10 @@ fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
             let role = if at == forged { "forged_data" } else { "contradicting_data" };
             finding.cite(Evidence::segment(role, at, connection.flow, ""));
         }
+        let resets = connection.segments.towards(Direction::ToClient).filter(|segment| segment.flags.rst());
+        for reset in resets.filter(|reset| reset.at.time.since(conflict.first.time).abs() <= TOGETHER) {
+            finding.cite(Evidence::segment("forged_reset", reset.at, connection.flow, ""));
+        }
     }
     if !effective {
         finding = finding.with_severity(crate::finding::Severity::Medium);
@@ -361,115 +390,6 @@ fn injected_data(case: &Case, group: &[&Connection]) -> Option<Finding> {
             .with_remedy("Ask whoever runs the network: somebody on the path writes into connections.", None)
             .with_reference("RFC 9293 §3.4"),
     )
-}
-
-/// A transfer that stops for good without a close, after the handshake.
-fn stalled(case: &Case, group: &[&Connection]) -> Option<Finding> {
-    let end = case.recording.until()?;
-    let stalled: Vec<(&Connection, Stall)> = group
-        .iter()
-        .filter(|connection| matches!(connection.opening, Opening::Established { .. }))
-        .filter(|connection| {
-            case.handshakes_in(connection.flow)
-                .all(|handshake| handshake.layer > 0 || handshake.outcome == Outcome::Completed)
-        })
-        .filter_map(|connection| Some((*connection, stall(connection, end)?)))
-        .collect();
-    let (connection, stall) = stalled.first()?;
-    let since = stall.since;
-    let subject = subject(best_name(connection), connection);
-    let summary = format!(
-        "The transfer from {} stops after {} bytes and never goes on: {}.",
-        called(&subject),
-        connection.bytes.to_client,
-        stall.how
-    );
-    let at_work = case.connections.iter().any(|other| {
-        other.flow != connection.flow
-            && other.client.ip() == connection.client.ip()
-            && other.segments.towards(Direction::ToClient).any(|segment| segment.at > since && segment.length > 0)
-    });
-    let mut finding = Finding::new(
-        Code::TcpStalled,
-        Fault::Interference,
-        Confidence::from_classes(stall.classes + usize::from(stalled.len() > 1) + usize::from(at_work))
-            .min(Confidence::Strong),
-        subject,
-        Evidence::segment("last_progress", since, connection.flow, ""),
-        summary,
-    );
-    for (connection, stall) in &stalled {
-        for segment in never_acknowledged(connection).iter().take(CITED) {
-            finding.cite(Evidence::segment("unanswered", segment.at, connection.flow, ""));
-        }
-        for segment in connection.segments.iter().filter(|segment| segment.at > stall.since).take(CITED) {
-            let role = if segment.direction == Direction::ToServer { "unanswered" } else { "repetition" };
-            finding.cite(Evidence::segment(role, segment.at, connection.flow, ""));
-        }
-    }
-    finding = if at_work {
-        finding.excluding("the client's network as a whole is down", "other connections go on")
-    } else {
-        finding.not_excluding("the client's network as a whole went down")
-    };
-    Some(
-        finding
-            .with_number("bytes", i64::try_from(connection.bytes.to_client).unwrap_or(i64::MAX))
-            .not_excluding("the server died")
-            .with_remedy("Repeat from another network; if it stops at the same size there, it is the server.", None),
-    )
-}
-
-/// A transfer that stopped.
-struct Stall {
-    /// When it made progress last.
-    since: Moment,
-    /// What shows that more was to come.
-    how: &'static str,
-    /// Independent signs of that.
-    classes: usize,
-}
-
-/// When a connection made progress last, if something shows that more was to come and nothing came.
-fn stall(connection: &Connection, end: Timestamp) -> Option<Stall> {
-    if !matches!(connection.end, End::Open | End::Closed | End::Reset { direction: Direction::ToServer, .. }) {
-        return None;
-    }
-    if connection.fin.to_client.is_some() || connection.segments.head.is_empty() || connection.bytes.to_client == 0 {
-        return None;
-    }
-    let to_client = || connection.segments.towards(Direction::ToClient);
-    let last = *to_client().rfind(|segment| segment.kind == SegmentKind::Regular && !segment.flags.rst())?;
-    // Later acknowledgements show that the server is there and has nothing to say.
-    let since = last.at;
-    if end.since(since.time) < STALLED {
-        return None;
-    }
-    let asked = connection.segments.towards(Direction::ToServer).filter(|segment| segment.at > since);
-    let waited = connection.fin.to_server.is_none_or(|fin| fin.time.since(since.time) >= STALLED);
-    let repeated =
-        asked.clone().filter(|segment| segment.kind == SegmentKind::Retransmission && segment.length > 1).count();
-    // Keep-alive probes take the last byte's number again (RFC 9293 §3.8.4).
-    let probes = asked
-        .clone()
-        .filter(|segment| segment.length <= 1 && last.ack.wrapping_sub(segment.seq) == 1 && !segment.flags.fin())
-        .count();
-    let hole = connection.gaps.to_client.iter().any(|gap| !gap.acknowledged);
-    let full_window = connection.segments.towards(Direction::ToServer).next_back().is_some_and(|last| last.window == 0);
-    // A sender that has more to send does not set PSH on the segments before.
-    let cut = last.length >= FULL_SIZE && !last.flags.has(TcpFlags::PSH) && !full_window;
-    let (how, classes) = if repeated >= 3 {
-        ("repetitions stay unanswered", 2)
-    } else if probes >= 2 && waited {
-        ("keep-alive probes stay unanswered", 2)
-    } else if hole && waited {
-        ("a hole in it is never filled", 1)
-    } else if cut && waited {
-        ("its last segment announces more", 1)
-    } else {
-        return None;
-    };
-    Some(Stall { since, how, classes })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod answered;
 mod residual;
+mod said;
 mod silent;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use super::subject::{handshake_subject, host_of, is_incidental, is_proxy, judged
 use crate::finding::{Assessment, Code, Confidence, Evidence, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Connection, Handshake, Marks, Opening, Veil};
 use crate::reference::Reference;
-use crate::types::Moment;
+use crate::types::{Direction, Moment};
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[
@@ -83,6 +84,15 @@ impl Attempt<'_> {
         }
     }
 
+    /// Every reset in the server's name after the hello: who forged the rest of the answer sent them, too.
+    fn cite_resets(&self, finding: &mut Finding) {
+        let Some(hello) = &self.handshake.hello else { return };
+        let resets = self.connection.segments.towards(Direction::ToClient).filter(|segment| segment.flags.rst());
+        for reset in resets.filter(|segment| segment.at > hello.started).take(CITED_EACH) {
+            finding.cite(Evidence::segment("forged_reset", reset.at, self.connection.flow, ""));
+        }
+    }
+
     /// What the client sent afterwards and nobody acknowledged: the path kept it, too.
     fn cite_unanswered(&self, finding: &mut Finding) {
         for segment in unanswered(self.handshake, self.connection).iter().take(CITED_EACH) {
@@ -95,7 +105,7 @@ impl Attempt<'_> {
 struct Controls<'a, 'c> {
     /// Another name at the same address got an answer.
     other_name: Option<&'a Attempt<'c>>,
-    /// The same name got an answer with a clearly smaller hello, and never with a large one.
+    /// The same name got an answer with a clearly smaller hello, or with one that lacks what is new in those that fail.
     smaller: Option<&'a Attempt<'c>>,
     /// The same name got an answer at the same address with an equal hello.
     same: Option<&'a Attempt<'c>>,
@@ -108,29 +118,30 @@ impl<'a, 'c> Controls<'a, 'c> {
         let host = group.first().and_then(|attempt| attempt.host.as_deref());
         let server = group.first().map(|attempt| attempt.connection.server);
         let failing = group.iter().filter(|attempt| !attempt.passed());
-        let size = failing.map(|attempt| attempt.bytes()).min().unwrap_or(0);
+        let size = failing.clone().map(|attempt| attempt.bytes()).min().unwrap_or(0);
+        let news = failing.map(|attempt| news(attempt)).min().unwrap_or(0);
+        let simpler = |attempt: &Attempt<'_>| attempt.bytes() + SMALLER < size || self::news(attempt) < news;
         // What happens to the hello to a proxy says nothing of those inside its tunnels, nor the reverse.
         let place = |attempt: &Attempt<'_>| (attempt.handshake.layer, attempt.in_tunnel());
         let here = group.first().map(|attempt| place(attempt));
-        let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && attempt.passed();
+        // What a hello that the recording does not hold asked for, and how large it was, is not known.
+        let passed = |attempt: &Attempt<'_>| attempt.passed() && attempt.handshake.hello.is_some();
+        let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && passed(attempt);
         Self {
             other_name: all.iter().find(|attempt| {
-                attempt.passed()
+                passed(attempt)
                     && attempt.host.as_deref() != host
                     && Some(attempt.connection.server) == server
                     && Some(place(attempt)) == here
             }),
-            smaller: all.iter().filter(same_host).find(|attempt| attempt.bytes() + SMALLER < size),
+            smaller: all.iter().filter(same_host).find(|attempt| simpler(attempt)),
             large: all.iter().find(|attempt| {
-                attempt.passed()
-                    && attempt.host.as_deref() != host
-                    && attempt.bytes() + SMALLER >= size
-                    && !attempt.in_tunnel()
+                passed(attempt) && attempt.host.as_deref() != host && !simpler(attempt) && !attempt.in_tunnel()
             }),
             same: all
                 .iter()
                 .filter(same_host)
-                .find(|attempt| attempt.bytes() + SMALLER >= size && Some(attempt.connection.server) == server),
+                .find(|attempt| !simpler(attempt) && Some(attempt.connection.server) == server),
         }
     }
 }
@@ -156,6 +167,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         let controls = Controls::of(group, &all);
         let finding =
             answered::assess(case, group, &controls, reference).or_else(|| silent::assess(case, group, &controls));
+        let finding = finding.or_else(|| said::assess(case, group));
         match finding {
             Some(mut finding) => {
                 finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));
@@ -217,12 +229,17 @@ fn confidence(case: &Case, marks: &Marks, connections: usize, differential: bool
     confidence
 }
 
-/// Whether the failing hello has what Go 1.24 and 1.27 brought: a post-quantum key share, ML-DSA signature algorithms.
-fn is_new_style(attempt: &Attempt<'_>) -> bool {
-    attempt.handshake.hello.as_ref().is_some_and(|hello| {
-        hello.groups.iter().any(|group| matches!(group, 0x11eb..=0x11ed | 0x6399))
-            || hello.signature_algorithms.iter().any(|algorithm| matches!(algorithm, 0x0904..=0x0906))
+/// How much of what Go 1.24 and 1.27 brought a hello has: a post-quantum key share, ML-DSA signature algorithms.
+fn news(attempt: &Attempt<'_>) -> usize {
+    attempt.handshake.hello.as_ref().map_or(0, |hello| {
+        usize::from(hello.groups.iter().any(|group| matches!(group, 0x11eb..=0x11ed | 0x6399)))
+            + usize::from(hello.signature_algorithms.iter().any(|algorithm| matches!(algorithm, 0x0904..=0x0906)))
     })
+}
+
+/// Whether the failing hello has any of it.
+fn is_new_style(attempt: &Attempt<'_>) -> bool {
+    news(attempt) > 0
 }
 
 /// What to try when the hello's shape may be the reason, as far as this go has such a switch.

@@ -186,7 +186,15 @@ const TABLE: &[Line] = &[
     ),
     line(
         &[C::TcpDataInjected],
-        &[C::TcpResetInjected, C::HttpUnexpectedContent, C::HttpTruncatedBody, C::ArtifactInvalidZip],
+        &[
+            C::TcpResetInjected,
+            C::HttpForbidden,
+            C::HttpNotFound,
+            C::HttpServerError,
+            C::HttpUnexpectedContent,
+            C::HttpTruncatedBody,
+            C::ArtifactInvalidZip,
+        ],
         Scope::Place,
     ),
     line(
@@ -265,6 +273,14 @@ pub(super) fn explains(cause: &Finding, symptom: &Finding) -> Option<usize> {
             && line.against.allows(cause.confidence(), symptom.confidence())
             && line.scope.joins(cause, symptom)
     })
+}
+
+/// Whether the symptom is told as part of its cause alone: what happens at an address that a lie led to is nobody's doing
+/// there, and by itself would accuse the wrong one. What a filter or portal says at that address stands, since it tells who lied.
+pub(super) fn dissolves(cause: &Finding, symptom: &Finding) -> bool {
+    LIES.contains(&cause.code)
+        && matches!(symptom.code.family(), "net" | "tcp" | "tls" | "cert")
+        && addresses(cause).iter().any(|address| addresses(symptom).contains(address))
 }
 
 /// Whether the verdict may rest on it: it matters, it is not harmless, and it is about the go command's own traffic.

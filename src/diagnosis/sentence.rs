@@ -21,6 +21,10 @@ pub(super) fn of(cause: &Finding, hosts: &[&str], spared: bool) -> String {
 
 fn place(cause: &Finding, hosts: &[&str]) -> String {
     match hosts {
+        [one] if cause.details.contains_key("doubtful_address") => {
+            let address = detail(cause, "doubtful_address").unwrap_or_default();
+            format!("{one} at {address}, which is no address of it,")
+        }
         [] => {
             let subject = &cause.subject;
             let address = subject.address.map(|address| address.to_string());
@@ -81,9 +85,15 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
             format!("Something on the path does not let Go's large TLS hello to {at} through")
         }
         C::TlsAlertInjected => format!("Somebody on the path ends TLS connections to {at} with forged alerts"),
+        C::TlsServerAlert if fault == Fault::Unknown => {
+            format!("The TLS handshake with {at} is refused with an alert, and the recording cannot show by whom")
+        }
         C::TlsServerAlert => format!("{at} itself refuses the TLS handshake with an alert"),
-        C::TlsServerReset if fault == Fault::Unknown => {
+        C::TlsServerReset if cause.details.contains_key("tunnel") => {
             format!("TLS connections to {at} are reset behind the proxy, and the recording cannot show by whom")
+        }
+        C::TlsServerReset if fault == Fault::Unknown => {
+            format!("TLS connections to {at} end at the TLS hello, and the recording cannot show who ends them")
         }
         C::TlsServerReset => format!("{at} itself ends the connection at the TLS hello"),
         C::TlsNotTls if fault == Fault::Interference => {

@@ -15,7 +15,7 @@ use crate::observation::Veil;
 #[must_use]
 pub fn diagnose(assessments: Vec<Assessment>, circumstances: &Circumstances, overrides: &Overrides) -> Diagnosis {
     let Assessment { found, not_assessed } = overrides.apply(assessments);
-    let findings = merged(found);
+    let findings = dissolve(merged(found));
     let parents = parents(&findings);
     let order = ranking(&findings, &parents, circumstances);
     let cause = order.first().copied().filter(|index| eligible(&findings, &parents, *index));
@@ -88,6 +88,26 @@ fn merged(mut found: Vec<Finding>) -> Vec<Finding> {
         }
     }
     merged
+}
+
+/// Takes out the findings that are part of a lie's story, and gives what they cite to the lie.
+fn dissolve(findings: Vec<Finding>) -> Vec<Finding> {
+    let parents = parents(&findings);
+    let causes: Vec<Option<usize>> = (0..findings.len())
+        .map(|index| {
+            let parent = parents.get(index).copied().flatten()?;
+            precedence::dissolves(findings.get(parent)?, findings.get(index)?).then_some(parent)
+        })
+        .collect();
+    let mut slots: Vec<Option<Finding>> = findings.into_iter().map(Some).collect();
+    for (index, cause) in causes.iter().enumerate().filter_map(|(index, cause)| Some((index, (*cause)?))) {
+        let Some(symptom) = slots.get_mut(index).and_then(Option::take) else { continue };
+        if let Some(Some(cause)) = slots.get_mut(cause) {
+            symptom.evidence().iter().cloned().for_each(|evidence| cause.cite(evidence));
+            cause.go_error = cause.go_error.take().or(symptom.go_error);
+        }
+    }
+    slots.into_iter().flatten().collect()
 }
 
 /// For each finding the one that it follows from: by the first line of the table that names a cause, then the better cause.
@@ -186,7 +206,12 @@ fn open_questions(mut items: Vec<NotAssessed>, ranked: &[Ranked]) -> Vec<NotAsse
 
 fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circumstances) -> Verdict {
     if let Some(cause) = ranked.iter().find(|ranked| ranked.root_cause) {
-        let (outcome, who) = cause.finding.fault.verdict();
+        // A single hint in a recording with gaps names a suspect, not somebody who must act.
+        let gaps = ranked.iter().any(|ranked| ranked.finding.code.family() == "capture");
+        let (outcome, who) = match cause.finding.confidence() {
+            Confidence::Weak if gaps => Fault::Unknown.verdict(),
+            _ => cause.finding.fault.verdict(),
+        };
         return Verdict {
             outcome,
             cause: Some(cause.finding.code),
@@ -306,18 +331,29 @@ pub(crate) mod tests {
         let diagnosis = told(
             vec![
                 finding(Code::CaptureLossy, HOST, TRUE),
-                finding(Code::CertNameMismatch, HOST, FALSE),
+                finding(Code::HttpCaptivePortal, HOST, FALSE),
                 finding(Code::DnsHijackedAnswer, HOST, FALSE),
             ],
             &failed(),
         );
-        assert_eq!(codes(&diagnosis), ["dns.hijacked_answer", "cert.name_mismatch", "capture.lossy"]);
+        assert_eq!(codes(&diagnosis), ["dns.hijacked_answer", "http.captive_portal", "capture.lossy"]);
         assert_eq!(diagnosis.findings.iter().map(|ranked| ranked.root_cause).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(diagnosis.findings[1].consequence_of, Some(0));
         assert_eq!(diagnosis.findings[2].consequence_of, None);
         assert_eq!(diagnosis.verdict.outcome, Outcome::Blocked);
         assert_eq!(diagnosis.verdict.cause, Some(Code::DnsHijackedAnswer));
         assert_eq!(diagnosis.verdict.fingerprint.as_ref(), Some(&diagnosis.findings[0].fingerprint));
+    }
+
+    #[test]
+    fn a_single_hint_accuses_nobody_where_the_recording_has_gaps() {
+        let mut hint = finding(Code::TlsSniReset, HOST, TRUE);
+        hint.set_confidence(Confidence::Weak);
+        let whole = told(vec![hint.clone()], &failed()).verdict;
+        assert_eq!((whole.outcome, whole.who), (Outcome::Blocked, Who::Network));
+        let gaps = told(vec![hint, finding(Code::CaptureMidstream, HOST, TRUE)], &failed()).verdict;
+        assert_eq!((gaps.outcome, gaps.who), (Outcome::Inconclusive, Who::Unknown));
+        assert_eq!(gaps.cause, Some(Code::TlsSniReset));
     }
 
     #[test]
@@ -339,6 +375,20 @@ pub(crate) mod tests {
         let other = finding(Code::TlsSniReset, "github.com", "140.82.112.3");
         let diagnosis = told(vec![other, finding(Code::DnsHijackedAnswer, HOST, FALSE), mismatch], &failed());
         assert_eq!(diagnosis.verdict.cause, Some(Code::DnsHijackedAnswer));
+    }
+
+    #[test]
+    fn what_happens_where_a_lie_led_to_is_part_of_the_lie() {
+        let mut mismatch = finding(Code::CertNameMismatch, HOST, FALSE);
+        mismatch.cite(Evidence::frame("leaf", moment(7), ""));
+        let elsewhere = finding(Code::TlsSniReset, HOST, TRUE);
+        let diagnosis = told(vec![finding(Code::DnsHijackedAnswer, HOST, FALSE), mismatch, elsewhere], &failed());
+        assert_eq!(codes(&diagnosis), ["dns.hijacked_answer", "tls.sni_reset"]);
+        assert!(diagnosis.findings[0].finding.evidence().iter().any(|evidence| evidence.role == "leaf"));
+        // A denial led nowhere.
+        let denial = finding(Code::DnsForgedNxdomain, HOST, "");
+        let diagnosis = told(vec![denial, finding(Code::NetAddressBlackhole, HOST, TRUE)], &failed());
+        assert_eq!(codes(&diagnosis), ["dns.forged_nxdomain", "net.address_blackhole"]);
     }
 
     #[test]

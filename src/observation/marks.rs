@@ -9,6 +9,8 @@ use crate::types::{Direction, Moment, Span, Timestamp};
 
 /// Hops by which a TTL must differ to be more than a changed path.
 const TTL_DISTANCE: u8 = 3;
+/// Hops by which the ways to neighbours may differ.
+const HOPS_ALIKE: u8 = 2;
 /// Share of the round-trip time below which an answer came too soon, in percent, where the time was measured at several
 /// moments. Jitter is allowed for.
 const EARLY_PERCENT: i64 = 75;
@@ -34,6 +36,17 @@ pub struct TtlMark {
     pub usual: u8,
 }
 
+impl TtlMark {
+    /// Whether both come from about as far away and differ in the TTL that their systems begin with (RFC 1700: 64, 128 or
+    /// 255 is usual). Such is a firewall in front of the sender; an injector on the way is nearer.
+    #[must_use]
+    pub fn as_far(self) -> bool {
+        let begins = |ttl: u8| [64_u8, 128, 255].into_iter().find(|initial| *initial >= ttl).unwrap_or(u8::MAX);
+        let (seen, usual) = (begins(self.seen), begins(self.usual));
+        seen != usual && (seen - self.seen).abs_diff(usual - self.usual) <= HOPS_ALIKE
+    }
+}
+
 /// An answer that came sooner than a round trip allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Early {
@@ -56,7 +69,7 @@ pub struct Marks {
     pub sender_went_on: Option<Moment>,
     /// Header fields no usual stack writes, each in a few words.
     pub odd_header: Vec<&'static str>,
-    /// Nothing could be compared: no other packet of the sender, no round-trip time.
+    /// It could not be compared in full: no other packet of the sender is known, or no round-trip time.
     pub blind: bool,
 }
 
@@ -118,7 +131,7 @@ impl Case {
             volley: volley(connection, segment),
             sender_went_on: went_on(connection, segment),
             odd_header: odd_header(connection, segment),
-            blind: usual.is_none() && rtt.is_none(),
+            blind: usual.is_none() || rtt.is_none(),
         }
     }
 

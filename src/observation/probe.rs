@@ -42,6 +42,13 @@ pub enum Told {
     Hello(HelloAttempt),
     /// The routers on the way to an address.
     Hops(HopSweep),
+    /// The addresses that this machine's hosts file gives a name: they go before every resolver's.
+    HostsFile {
+        /// The name.
+        name: String,
+        /// Its addresses there.
+        addresses: Vec<IpAddr>,
+    },
     /// It was planned and not asked.
     Skipped {
         /// The question, as the plan prints it.
@@ -72,6 +79,8 @@ pub enum Oracle {
     System,
     /// A public resolver that the rules hold to be honest, by its short name.
     Trusted(String),
+    /// The same, for records whose DNSSEC signatures verify from the root's key on (RFC 4035); a reply without is none.
+    Signed(String),
     /// The zone's own servers, found from the root.
     Authoritative,
     /// An address at which nothing serves names: whoever answers is on the way to it.
@@ -296,6 +305,15 @@ impl Probe {
     pub const fn name(&self) -> Option<&NameAnswer> {
         match &self.told {
             Told::Name(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// What the hosts file says, if it is that.
+    #[must_use]
+    pub fn hosts_file(&self) -> Option<(&str, &[IpAddr])> {
+        match &self.told {
+            Told::HostsFile { name, addresses } => Some((name, addresses)),
             _ => None,
         }
     }

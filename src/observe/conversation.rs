@@ -175,12 +175,8 @@ impl Conversation {
         let progress = match &mut layer.reader {
             Reader::Tls(session) => {
                 session.data(direction, at, bytes, sinks.keys, sinks.certificates);
-                let (plain, over) = (session.take_plain(), session.is_over());
-                for plain in plain {
+                for plain in session.take_plain() {
                     self.plain(depth, heading, plain, sinks);
-                }
-                if over {
-                    self.replace(depth, Layer::over());
                 }
                 return;
             }

@@ -20,6 +20,8 @@ pub const MOST_CHAINS: usize = 6;
 pub const MOST_TRIED: usize = 3;
 /// What one of these may take longer.
 const TRIAL: Span = Span::from_seconds(40);
+/// What no name begins with.
+const NO_SUCH: &str = "no-such-name";
 const DNS: u16 = 53;
 const DNS_OVER_TLS: u16 = 853;
 const HTTPS: u16 = 443;
@@ -74,6 +76,8 @@ pub enum Stage {
     Comparison,
     /// The addresses that were given.
     Addresses,
+    /// The other way, where the one that go takes does not work.
+    OtherWay,
     /// What is tried when it is still open why an address does not work.
     Experiments,
 }
@@ -84,6 +88,13 @@ pub enum Stage {
 pub enum Question {
     /// For the records of a name.
     Name(NameQuestion),
+    /// For the addresses that the hosts file has for a name. Nothing is sent.
+    HostsFile {
+        /// The name.
+        name: String,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
     /// For the certificates of every address that the answers give for a name: the configured resolvers' first.
     Chains {
         /// The name.
@@ -136,8 +147,11 @@ impl Question {
     #[must_use]
     pub fn cost(&self) -> u32 {
         match self {
+            Self::HostsFile { .. } => 0,
             Self::Name(question) => match (&question.oracle, question.transport) {
                 (Oracle::Authoritative, _) => 60,
+                // The records, and keys and delegations of each zone above.
+                (Oracle::Signed(_), _) => 40,
                 (_, Transport::Udp) => 2,
                 (_, Transport::Tcp) => 8,
                 (_, Transport::Tls) => 14,
@@ -158,7 +172,7 @@ impl Question {
     pub fn subject(&self) -> &str {
         match self {
             Self::Name(question) => &question.name,
-            Self::Chains { name, .. } | Self::ChainVia { name, .. } => name,
+            Self::HostsFile { name, .. } | Self::Chains { name, .. } | Self::ChainVia { name, .. } => name,
             Self::Hello(question) => &question.name,
         }
     }
@@ -167,11 +181,18 @@ impl Question {
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::HostsFile { name, addresses } => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                write!(f, "take from the hosts file that {name} is {} (nothing is sent)", addresses.join(", "))
+            }
             Self::Name(question) => {
                 let NameQuestion { name, record_type, part, oracle, server, transport } = question;
                 match (oracle, server) {
                     (Oracle::System, Some(server)) => write!(f, "ask the configured resolver {server}")?,
                     (Oracle::Trusted(who), Some(server)) => write!(f, "ask {who} ({server})")?,
+                    (Oracle::Signed(who), Some(server)) => {
+                        write!(f, "ask {who} ({server}), and verify the signatures,")?
+                    }
                     (Oracle::Nobody, Some(server)) => write!(f, "ask {server}, where no resolver is,")?,
                     (Oracle::Authoritative, _) => f.write_str("ask the zone's own servers, from the root,")?,
                     (_, None) => f.write_str("ask")?,
@@ -269,6 +290,15 @@ impl Plan {
         let mut names = BTreeSet::new();
         for host in &chosen {
             if host.via.is_none() && host.private != Some(Private::Address) && names.insert(host.name.as_str()) {
+                if !host.overridden.is_empty() {
+                    let (name, addresses) = (host.name.clone(), host.overridden.clone());
+                    plan.push(Stage::Local, false, Question::HostsFile { name, addresses });
+                    // Nobody else could say what is right, and go asks nobody.
+                    if host.private.is_some() {
+                        plan.addresses(host);
+                        continue;
+                    }
+                }
                 plan.local(&host.name, Part::Target, settings);
                 match &host.private {
                     Some(private) => plan.kept_private.push((host.name.clone(), private.clone())),
@@ -376,6 +406,8 @@ impl Plan {
         let mut trusted = reference.trusted_resolvers().filter(|resolver| place(resolver, DNS).is_some());
         if let Some(resolver) = trusted.next() {
             self.trusted(name, resolver, &[(Udp, a), (Udp, aaaa), (Tcp, a), (Tls, a), (Tls, aaaa)]);
+            let oracle = Oracle::Signed(resolver.name.clone());
+            self.ask(Stage::Comparison, name, Part::Target, &oracle, place(resolver, DNS), &[(Tcp, a)]);
         }
         if let Some(resolver) = trusted.next() {
             self.trusted(name, resolver, &[(Udp, a), (Https, a), (Https, aaaa)]);
@@ -405,16 +437,25 @@ impl Plan {
         }
     }
 
-    /// What tells a lie about one name from a lying or broken network: a harmless name, a name that does not exist, and an
-    /// address that cannot answer.
+    /// What tells a lie about one name from a lying or broken network: a harmless name, names that do not exist (strangers are
+    /// asked about the harmless one's sibling alone), and an address that cannot answer.
     fn controls(&mut self, host: &Host, settings: &Settings, reference: &Reference) {
         let a = [(Transport::Udp, RecordType::A)];
         let control = reference.control_names().first();
         if let Some(control) = control {
             self.local(control, Part::Control, settings);
         }
-        let sibling = format!("no-such-name.{}", host.name);
-        self.local(&sibling, Part::Sibling, settings);
+        self.local(&format!("{NO_SUCH}.{}", host.name), Part::Sibling, settings);
+        if let Some(control) = control {
+            let sibling = format!("{NO_SUCH}.{control}");
+            self.local(&sibling, Part::Sibling, settings);
+            let over_tls = |resolver: &&Resolver| resolver.dot.is_some() && place(resolver, DNS).is_some();
+            if let Some(resolver) = reference.trusted_resolvers().find(over_tls) {
+                let oracle = Oracle::Trusted(resolver.name.clone());
+                let how = [(Transport::Tls, RecordType::A)];
+                self.ask(Stage::Comparison, &sibling, Part::Sibling, &oracle, place(resolver, DNS_OVER_TLS), &how);
+            }
+        }
         let nobody = reference.nobodys_addresses().iter().find(|address| address.is_ipv4());
         if let Some(nobody) = nobody {
             let server = Some(SocketAddr::new(*nobody, DNS));
@@ -430,19 +471,34 @@ impl Plan {
             return;
         }
         let (name, port) = (host.name.clone(), host.port);
-        let question = match &host.via {
+        match &host.via {
+            Some((proxy, proxy_port)) if !host.in_clear => self.left_out.push(format!(
+                "{name} through {proxy}:{proxy_port}: only proxies that are spoken to in clear HTTP are tried"
+            )),
             Some((proxy, proxy_port)) => {
-                Question::ChainVia { name, port, proxy: proxy.clone(), proxy_port: *proxy_port }
+                let (proxy, proxy_port) = (proxy.clone(), *proxy_port);
+                self.push(Stage::Addresses, false, Question::ChainVia { name, port, proxy, proxy_port });
             }
-            None => Question::Chains { name, port, known: host.addresses.clone(), at_most: MOST_CHAINS },
-        };
-        self.push(Stage::Addresses, false, question);
+            None => {
+                let known = host.overridden.iter().chain(&host.addresses).copied().collect();
+                self.push(
+                    Stage::Addresses,
+                    false,
+                    Question::Chains { name: name.clone(), port, known, at_most: MOST_CHAINS },
+                );
+                if let Some((proxy, proxy_port)) = host.passed_by.clone() {
+                    self.push(Stage::OtherWay, false, Question::ChainVia { name, port, proxy, proxy_port });
+                }
+            }
+        }
     }
 
-    /// Leaves out from the end what the budget does not hold.
+    /// Leaves out what the budget does not hold: first what confirms others, then from the end.
     fn fit(&mut self) {
         while self.packets() > self.budget.packets {
-            let Some(step) = self.steps.pop() else { return };
+            let confirms = |step: &Step| matches!(&step.question, Question::Name(question) if matches!(question.oracle, Oracle::Signed(_)));
+            let place = self.steps.iter().rposition(confirms).or(self.steps.len().checked_sub(1));
+            let Some(step) = place.map(|place| self.steps.remove(place)) else { return };
             self.left_out.push(format!("{}: the budget does not hold it", step.question));
         }
     }

@@ -272,6 +272,7 @@ fn handshake() -> Handshake {
         ],
         not_tls: None,
         client_records: Vec::new(),
+        record_open: false,
         outcome: Outcome::Reset,
         decrypted: false,
     }

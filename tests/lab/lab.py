@@ -12,6 +12,8 @@ import world
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORK = HERE.parents[1] / "target" / "lab"
+# Beside it: worktrees may share the toolchains, but not what is built of their own sources.
+SERVER = WORK.parent / "lab-server"
 
 
 def goroot(version):
@@ -38,6 +40,14 @@ class Lab:
         self.folder = folder
         self.ns = {role: f"goprobe-{os.getpid()}-{role}" for role in ("client", "path", "net")}
         self.exit = contextlib.ExitStack()
+        self.sites = world.sites(case.get("sites", {}))
+        # The device that has the client's addresses.
+        self.link = "br0" if case.get("bridged") else "c0"
+        # Where the go command runs.
+        self.at = "client"
+        if case.get("container"):
+            self.at = "box"
+            self.ns["box"] = f"goprobe-{os.getpid()}-box"
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -49,7 +59,7 @@ class Lab:
                 self.run("client", "nft", *rule.split())
             self.services()
             self.path = self.start("path", [sys.executable, HERE / "path.py"], "ready", first_line=json.dumps({
-                "client_side": "p0", "server_side": "p1", "ways": world.WAYS, "rules": self.case.get("path", []),
+                "client_side": "p0", "server_side": "p1", "ways": self.case.get("ways", []) + world.WAYS, "rules": self.case.get("path", []),
             }))
             self.exit = stack.pop_all()
         return self
@@ -61,14 +71,15 @@ class Lab:
         for role, name in self.ns.items():
             sh("ip", "netns", "add", name)
             self.exit.callback(sh, "ip", "netns", "del", name)
-            servers = self.case.get("nameservers", [world.GATEWAY]) if role == "client" else [world.GATEWAY]
+            own = role in ("client", "box")
+            servers = self.case.get("nameservers", [world.GATEWAY]) if own else [world.GATEWAY]
             lines = [f"nameserver {server}" for server in servers]
-            lines += self.case.get("resolv_conf", []) if role == "client" else []
+            lines += self.case.get("resolv_conf", []) if own else []
             etc = pathlib.Path("/etc/netns") / name
             etc.mkdir(parents=True)
             self.exit.callback(sh, "rm", "-r", etc)
             (etc / "resolv.conf").write_text("\n".join(lines) + "\n")
-            hosts = ["127.0.0.1 localhost", *(self.case.get("hosts", []) if role == "client" else [])]
+            hosts = ["127.0.0.1 localhost", *(self.case.get("hosts", []) if own else [])]
             (etc / "hosts").write_text("\n".join(hosts) + "\n")
 
     def addresses(self):
@@ -85,23 +96,48 @@ class Lab:
                 # Checksums and segments must be those of a wire.
                 self.run(where, "ethtool", "-K", link, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
                 self.run(where, "ip", "link", "set", link, "up")
-        self.run("client", "ip", "address", "add", f"{world.CLIENT}/24", "dev", "c0")
+        if self.case.get("bridged"):
+            self.run("client", "ip", "link", "add", self.link, "address", "02:00:00:00:01:23", "type", "bridge")
+            self.run("client", "ip", "link", "set", "c0", "master", self.link)
+            self.run("client", "ip", "link", "set", self.link, "up")
+        self.run("client", "ip", "address", "add", f"{world.CLIENT}/24", "dev", self.link)
         self.run("client", "ip", "route", "add", "default", "via", world.GATEWAY)
         self.run("net", "ip", "address", "add", f"{world.GATEWAY}/24", "dev", "n0")
-        public = [address for site in world.SITES.values() for address in site["addresses"]]
-        for address in [*public, world.PROXY_ADDRESS, world.FAR_RESOLVER]:
+        public = [address for site in [*world.SITES.values(), *self.sites.values()] for address in site["addresses"]]
+        for address in dict.fromkeys([*public, world.PROXY_ADDRESS, world.FAR_RESOLVER]):
             if ":" not in address:
                 self.run("net", "ip", "address", "add", f"{address}/32", "dev", "lo")
             elif six:
                 self.run("net", "ip", "address", "add", f"{address}/128", "dev", "lo", "nodad")
         if six:
-            self.run("client", "ip", "address", "add", f"{world.CLIENT6}/64", "dev", "c0", "nodad")
+            self.run("client", "ip", "address", "add", f"{world.CLIENT6}/64", "dev", self.link, "nodad")
             self.run("client", "ip", "route", "add", "default", "via", world.GATEWAY6)
             self.run("net", "ip", "address", "add", f"{world.GATEWAY6}/64", "dev", "n0", "nodad")
 
+        if self.at == "box":
+            self.container()
+
+    def container(self):
+        """A container at the client, behind a bridge and address translation, as container engines set it up."""
+        sh("ip", "link", "add", "eth0", "address", "02:42:ac:11:00:02", "netns", self.ns["box"],
+           "type", "veth", "peer", "name", "veth0", "netns", self.ns["client"])
+        self.run("client", "ip", "link", "add", "docker0", "address", "02:42:ac:11:00:01", "type", "bridge")
+        self.run("client", "ip", "link", "set", "veth0", "master", "docker0")
+        self.run("client", "ip", "address", "add", f"{world.CONTAINER_GATEWAY}/16", "dev", "docker0")
+        self.run("box", "ip", "address", "add", f"{world.CONTAINER}/16", "dev", "eth0")
+        for role, link in (("client", "veth0"), ("client", "docker0"), ("box", "eth0")):
+            self.run(role, "ethtool", "-K", link, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+            self.run(role, "ip", "link", "set", link, "up")
+        self.run("box", "ip", "route", "add", "default", "via", world.CONTAINER_GATEWAY)
+        self.run("client", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for rule in ("add table ip nat", "add chain ip nat post { type nat hook postrouting priority 100 ; }",
+                     "add rule ip nat post oifname c0 masquerade"):
+            self.run("client", "nft", *rule.split())
+
     def check_closed(self):
         """Nothing but the lab's own links, and no way from the services to anywhere else."""
-        expected = {"client": {"lo", "c0"}, "path": {"lo", "p0", "p1"}, "net": {"lo", "n0"}}
+        inside = {"veth0", "docker0"} if self.at == "box" else set()
+        expected = {"client": {"lo", "c0", self.link} | inside, "path": {"lo", "p0", "p1"}, "net": {"lo", "n0"}}
         for role, links in expected.items():
             found = {link["ifname"] for link in json.loads(self.run(role, "ip", "-json", "link"))}
             if found - {"sit0", "tunl0", "ip6tnl0"} != links:
@@ -110,30 +146,36 @@ class Lab:
             raise RuntimeError("the lab has a route out")
 
     def services(self):
-        sites = world.sites(self.case.get("sites", {}))
         listen = []
-        for site in sites.values():
+        for site in self.sites.values():
             used = [a for a in site["addresses"] if self.case.get("ipv6") or ":" not in a]
             listen.append({
                 **{key: site[key] for key in ("names", "tls", "chain", "manners", "sumdb")},
                 "listen": [f"[{a}]:{site['port']}" if ":" in a else f"{a}:{site['port']}" for a in used],
             })
         config = {"root_file": str(self.folder / "root.pem"), "sumdb_key_file": str(self.folder / "sumdb.key"), "sites": listen}
+        if self.case.get("sumdb") == "wrong":
+            config["wrong_sumdb"] = True
         proxy = self.case.get("proxy")
         if proxy and proxy.get("software") == "lab":
             user, _, password = proxy.get("auth", "").partition(" ")
             config["proxy"] = {"listen": f"{world.PROXY_ADDRESS}:{world.PROXY_PORT}", "scheme": proxy["scheme"],
                                "names": ["proxy.corp.example"], "chain": proxy.get("chain", "complete"),
-                               "user": user, "password": password, "deny": proxy.get("deny", [])}
+                               "user": user, "password": password, "deny": proxy.get("deny", []),
+                               **{key: proxy[key] for key in ("reply", "then", "code", "delay_ms") if key in proxy}}
         if self.case.get("keys"):
             config["keys_file"] = str(self.folder / "keys.log")
         if self.case.get("trusts_appliance"):
             config["appliance_file"] = str(self.folder / "appliance.pem")
-        self.start("net", [WORK / "server"], "ready", first_line=json.dumps(config), more_input=False)
+        self.start("net", [SERVER], "ready", first_line=json.dumps(config), more_input=False)
         if self.case.get("resolver") == "unbound":
             self.unbound()
         elif self.case.get("resolver") != "none":
             self.dnsmasq()
+        if "stub" in self.case:
+            self.start("client", ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
+                                  "--pid-file=", "--log-facility=-", f"--listen-address={self.case['stub']}",
+                                  "--bind-interfaces", f"--server={world.GATEWAY}"], "started, version")
         if proxy is not None and proxy.get("software") != "lab":
             software = self.squid if proxy.get("software") == "squid" else self.tinyproxy
             software(proxy)
@@ -146,6 +188,8 @@ class Lab:
         command = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
                    "--pid-file=", "--local-ttl=300", "--bind-interfaces", "--log-facility=-",
                    f"--listen-address={world.GATEWAY},{world.FAR_RESOLVER}"]
+        if self.case.get("ipv6"):
+            command.append(f"--listen-address={world.GATEWAY6}")
         if self.case.get("resolver") != "nothing-known":
             command.append("--local=/#/")
             overridden = self.case.get("filtered", {})
@@ -263,7 +307,7 @@ connect_timeout 3 seconds
             state, now = self.ask_path("state"), time.monotonic()
             if state["client_frames"] != last["frames"] or state["waiting"]:
                 last.update(frames=state["client_frames"], since=now)
-            sockets = self.run("client", "ss", "-Htan", "state", "connected", "exclude", "time-wait")
+            sockets = self.run(self.at, "ss", "-Htan", "state", "connected", "exclude", "time-wait")
             return not sockets and now - last["since"] > 0.15
 
         until(quiet, 3)

@@ -80,10 +80,6 @@ def run(lab, case, folder, environment, answers):
     options = [*case.get("options", []), "-w", out / "capture.pcapng", "-o", out / "report.json",
                "--format", "json", "--observations", *facts]
     inside = ["ip", "netns", "exec", lab.ns["client"]]
-    if case.get("stub"):
-        lab.start("client", ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
-                             "--pid-file=", "--log-facility=-", "--listen-address=127.0.0.1", "--bind-interfaces",
-                             f"--server={world.GATEWAY}"], "started, version")
     if "user" in case:
         sh("chown", "-R", case["user"], folder)
     with contextlib.ExitStack() as beside:
@@ -204,6 +200,9 @@ def live(name, case):
     case = {"outcome": "ok", "network": "", **case, **LIVE.get(name, {})}
     case.setdefault("command", f"go get {world.MODULE}")
     case.setdefault("go", record.GO_VERSION)
+    if "recorder" in case or "container" in case:
+        print(f"{name}: SKIPPED: it is about another recorder, or another place for it", flush=True)
+        return True
     missing = [version for version in {case["go"], *case.get("toolchains", {}).values()} if not goroot(version).exists()]
     if missing:
         print(f"{name}: SKIPPED: there is no go {missing[0]}", flush=True)

@@ -4,7 +4,7 @@ import socket
 import struct
 
 ETHERNET = 14
-ICMP, TCP, UDP = 1, 6, 17
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 
 RCODES = {"NOERROR": 0, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
@@ -37,15 +37,46 @@ class Packet:
             self.ttl = self.ip[7]
             self.src, self.dst = (socket.inet_ntop(socket.AF_INET6, self.ip[i : i + 16]) for i in (8, 24))
         self.segment = self.ip[size:end]
-        self.payload = b""
+        self.payload = self.options = b""
         self.sport = self.dport = self.seq = self.ack = self.flags = 0
         if self.protocol == TCP:
             self.sport, self.dport, self.seq, self.ack, offset, self.flags = struct.unpack_from("!HHIIBB", self.segment)
             self.payload = self.segment[(offset >> 4) * 4 :]
+            self.options = self.segment[20 : (offset >> 4) * 4]
         elif self.protocol == UDP:
             self.sport, self.dport = struct.unpack_from("!HH", self.segment)
             self.payload = self.segment[8:]
         return self
+
+    @property
+    def ttl(self):
+        return self.ip[7] if self.version == 6 else self.ip[8]
+
+    @property
+    def ip_id(self):
+        return 0 if self.version == 6 else struct.unpack_from("!H", self.ip, 4)[0]
+
+    @property
+    def timestamps(self):
+        """Value and echo of the TCP timestamps option (RFC 7323 section 3), None without it."""
+        at = 0
+        while at < len(self.options) and self.options[at]:
+            if self.options[at] == 8 and at + 10 <= len(self.options):
+                return struct.unpack_from("!II", self.options, at + 2)
+            at += 1 if self.options[at] == 1 else max(2, self.options[at + 1] if at + 1 < len(self.options) else 2)
+        return None
+
+    def with_byte_changed(self, at):
+        """The frame with one byte of the TCP payload turned round and a right checksum."""
+        frame = bytearray(self.frame)
+        start = ETHERNET + len(self.ip[: self.ip.index(self.segment)])
+        data = start + len(self.segment) - len(self.payload)
+        frame[data + at] ^= 0xFF
+        frame[start + 16 : start + 18] = b"\0\0"
+        end = start + len(self.segment)
+        pseudo = packed(self.src) + packed(self.dst) + struct.pack("!IBBBB", len(self.segment), 0, 0, 0, TCP)
+        struct.pack_into("!H", frame, start + 16, checksum(pseudo + bytes(frame[start:end])))
+        return bytes(frame)
 
     def after_hops(self, hops):
         """The frame as it looks after `hops` routers."""
@@ -74,39 +105,46 @@ def packed(address):
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
-def reply(to, src, ttl, protocol, segment, checksum_at):
-    """A frame from `src` to the sender of the packet `to`; the checksum of the segment is filled in."""
-    destination, source = to.frame[6:12], to.frame[0:6]
+def framed(macs, version, src, dst, protocol, segment, checksum_at, ttl, ip_id=0, df=False):
+    """An Ethernet frame from `src` to `dst`; the checksum of the segment is filled in."""
     segment = bytearray(segment)
     if protocol == ICMP:
         pseudo = b""
     else:
-        pseudo = packed(src) + packed(to.src) + struct.pack("!IBBBB", len(segment), 0, 0, 0, protocol)
+        pseudo = packed(src) + packed(dst) + struct.pack("!IBBBB", len(segment), 0, 0, 0, protocol)
     struct.pack_into("!H", segment, checksum_at, checksum(pseudo + segment))
-    if to.version == 6:
-        header = struct.pack("!IHBB", 6 << 28, len(segment), protocol, ttl) + packed(src) + packed(to.src)
-        return destination + source + b"\x86\xdd" + header + segment
-    header = bytearray(struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 0, 0, ttl, protocol, 0))
-    header += packed(src) + packed(to.src)
+    if version == 6:
+        header = struct.pack("!IHBB", 6 << 28, len(segment), protocol, ttl) + packed(src) + packed(dst)
+        return macs + b"\x86\xdd" + header + segment
+    header = bytearray(struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), ip_id, 0x4000 * df, ttl, protocol, 0))
+    header += packed(src) + packed(dst)
     struct.pack_into("!H", header, 10, checksum(header))
-    return destination + source + b"\x08\x00" + header + segment
+    return macs + b"\x08\x00" + header + segment
 
 
-def tcp_reply(to, ttl, flags, seq, ack, payload=b""):
-    """A TCP segment without options, as the packet's destination would send it."""
-    window = 0 if flags & RST else 512
-    head = struct.pack("!HHIIBBHHH", to.dport, to.sport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags, window, 0, 0)
-    return reply(to, to.dst, ttl, TCP, head + payload, 16)
+def reply(to, src, ttl, protocol, segment, checksum_at):
+    """A frame from `src` to the sender of the packet `to`."""
+    return framed(to.frame[6:12] + to.frame[0:6], to.version, src, to.src, protocol, segment, checksum_at, ttl)
 
 
-def prohibited(to, src, ttl):
-    """ICMP destination unreachable, communication administratively prohibited (RFC 1812 section 5.2.7.1)."""
-    return reply(to, src, ttl, ICMP, struct.pack("!BBHI", 3, 13, 0, 0) + to.ip[:28], 2)
+def tcp_segment(like, turned, flags, seq, ack, payload=b"", *, ttl=64, ip_id=0, df=False, window=None, timestamps=None):
+    """A TCP segment of the connection of the packet `like`, from its receiver if `turned`, else from its sender."""
+    macs = like.frame[6:12] + like.frame[0:6] if turned else like.frame[0:12]
+    ends = [(like.src, like.sport), (like.dst, like.dport)]
+    (src, sport), (dst, dport) = reversed(ends) if turned else ends
+    if window is None:
+        window = 0 if flags & RST else 512
+    options = b"\1\1\x08\x0a" + struct.pack("!II", *timestamps) if timestamps else b""
+    head = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF,
+                       20 + len(options) << 2, flags, window, 0, 0)
+    return framed(macs, like.version, src, dst, TCP, head + options + payload, 16, ttl, ip_id, df)
 
 
-def time_exceeded(to, src, ttl):
-    """ICMP time to live exceeded in transit (RFC 792)."""
-    return reply(to, src, ttl, ICMP, struct.pack("!BBHI", 11, 0, 0, 0) + to.ip[:28], 2)
+def icmp_error(to, src, ttl, kind, code, mtu=0):
+    """An ICMP error of that type and code about the packet (RFC 792; over IPv6 RFC 4443), with the next hop's MTU if it says one."""
+    quoted = to.ip[:28] if to.version == 4 else to.ip[:1232]
+    rest = struct.pack("!I", mtu) + quoted
+    return reply(to, src, ttl, ICMP if to.version == 4 else ICMPV6, struct.pack("!BBH", kind, code, 0) + rest, 2)
 
 
 def question(payload):
@@ -120,16 +158,39 @@ def question(payload):
     return ".".join(labels).lower(), struct.unpack_from("!H", payload, at + 1)[0], at + 5
 
 
+def wire_name(name):
+    return b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+
+
+def record(owner, kind, data):
+    return owner + struct.pack("!HHIH", kind, 1, 180, len(data)) + data
+
+
 def dns_reply(to, ttl, answer):
-    """An answer to the query `to`: {"A": ADDRESS, "AAAA": ADDRESS, "rcode": NAME, "truncated": true}; without EDNS0, as injectors send it."""
+    """An answer to the query `to`: {"A": ADDRESS or list, "AAAA": the same, "CNAME": list of names before it, "rcode": NAME,
+    "truncated", "soa" (in the authority section), "edns", "bare" (without the question): true, "case": "upper"}; as injectors
+    send it, if nothing else is said. Without "A" or "AAAA" the question of that type has no answer."""
     _, qtype, end = question(to.payload)
-    address = next((answer.get(name) for name, number in QTYPES.items() if number == qtype), None)
-    rcode = RCODES[answer.get("rcode", "NOERROR")]
-    flags = 0x8180 | rcode | (0x0200 if answer.get("truncated") else 0)
-    message = to.payload[:2] + struct.pack("!HHHHH", flags, 1, 1 if address else 0, 0, 0) + to.payload[12:end]
-    if address:
-        data = packed(address)
-        message += struct.pack("!HHHIH", 0xC00C, qtype, 1, 180, len(data)) + data
+    given = next((answer.get(name, []) for name, number in QTYPES.items() if number == qtype), [])
+    addresses = [given] if isinstance(given, str) else given
+    asked = to.payload[12:end]
+    if answer.get("case") == "upper":
+        asked = asked[:-4].upper() + asked[-4:]
+    owner, answers = b"\xc0\x0c", []
+    for alias in answer.get("CNAME", []):
+        answers.append(record(owner, 5, wire_name(alias)))
+        owner = wire_name(alias)
+    answers += [record(owner, qtype, packed(address)) for address in addresses]
+    authority = []
+    if answer.get("soa"):
+        data = wire_name("ns.lab.example") + wire_name("hostmaster.lab.example") + struct.pack("!IIIII", 1, 900, 900, 1800, 60)
+        authority.append(record(wire_name("org"), 6, data))
+    extra = [b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)] if answer.get("edns") else []
+    flags = 0x8180 | RCODES[answer.get("rcode", "NOERROR")] | (0x0200 if answer.get("truncated") else 0)
+    asks = not answer.get("bare")
+    counts = (flags, int(asks), len(answers), len(authority), len(extra))
+    message = to.payload[:2] + struct.pack("!HHHHH", *counts) + (asked if asks else b"")
+    message += b"".join(answers + authority + extra)
     return reply(to, to.dst, ttl, UDP, struct.pack("!HHHH", to.dport, to.sport, 8 + len(message), 0) + message, 6)
 
 

@@ -1,8 +1,10 @@
 """Records the cases that are named (all without a name): see tests/lab/README.md."""
 
+import argparse
 import collections
 import datetime
 import json
+import math
 import os
 import pathlib
 import re
@@ -15,7 +17,7 @@ import tempfile
 import tomllib
 
 import world
-from lab import HERE, WORK, Lab, goroot, sh, until
+from lab import HERE, SERVER, WORK, Lab, goroot, sh, until
 
 CAPTURES = HERE.parents[1] / "captures"
 LIMIT = 100 * 1024
@@ -34,7 +36,7 @@ def cases():
 def build_server():
     environment = {**os.environ, "GOCACHE": str(WORK / "gocache"), "GOENV": "off", "GOTOOLCHAIN": "local",
                    "GOTELEMETRY": "off", "GOPROXY": "off", "GOFLAGS": ""}
-    sh(goroot(GO_VERSION) / "bin" / "go", "build", "-o", WORK / "server", ".", cwd=HERE / "server", env=environment)
+    sh(goroot(GO_VERSION) / "bin" / "go", "build", "-o", SERVER, ".", cwd=HERE / "server", env=environment)
 
 
 def go_environment(case, folder):
@@ -62,6 +64,8 @@ def go_environment(case, folder):
         environment["GOSUMDB"] = (folder / "sumdb.key").read_text()
     if case.get("trusts_appliance"):
         environment["SSL_CERT_FILE"] = f"{folder}/appliance.pem"
+    if case.get("git_trusts"):
+        environment["GIT_SSL_CAINFO"] = environment["SSL_CERT_FILE"]
     return environment | case.get("env", {})
 
 
@@ -71,8 +75,11 @@ def scrub(text, case, folder):
 
 
 def frames_in(capture):
+    return frames_of(capture.read_bytes() if capture.exists() else b"")
+
+
+def frames_of(data):
     """The packets of a pcap file that is perhaps still written to: the whole ones so far."""
-    data = capture.read_bytes() if capture.exists() else b""
     at, frames = 24, []
     while at + 16 <= len(data):
         start, at = at + 16, at + 16 + struct.unpack_from("<I", data, at + 8)[0]
@@ -92,7 +99,49 @@ def numbers(frames, wanted):
     return found
 
 
-def run_go(lab, case, folder):
+class Recorder:
+    """tcpdump beside the go command, in good order or as the case's `recorder` says: `late` (it starts when so many of the
+    client's frames have passed), `stopped` (it does not run between these two numbers of frames, so that the kernel's buffer
+    overflows), `disk_kb` (the disk is full then), `killed` (it dies with what it has not yet written)."""
+
+    def __init__(self, lab, case, capture):
+        self.lab = lab
+        self.troubles = case.get("recorder", {})
+        self.start_at = self.troubles.get("late", 0)
+        self.stop_at, self.go_on_at = self.troubles.get("stopped", (math.inf, math.inf))
+        if "disk_kb" in self.troubles:
+            sh("mount", "-t", "tmpfs", "-o", f"size={self.troubles['disk_kb']}k", "tmpfs", capture.parent)
+            lab.exit.callback(sh, "umount", capture.parent)
+        # What a recorder writes at once is not lost when it is killed. The buffer has a slot of 256 KiB for each packet.
+        at_once = [] if "killed" in self.troubles else ["-U"]
+        self.command = ["tcpdump", *at_once, "--immediate-mode", "-B", "65536", "-Z", "root", "-w", capture,
+                        *case.get("tcpdump", ["-i", lab.link])]
+        self.process = None
+        self.watch()
+
+    def watch(self):
+        """Does what is due; to be called often where there is trouble."""
+        if not self.process:
+            if self.start_at and self.lab.ask_path("state")["client_frames"] < self.start_at:
+                return
+            self.process = self.lab.start("client", self.command, "listening on")
+        if self.stop_at < math.inf:
+            frames = self.lab.ask_path("state")["client_frames"]
+            if frames >= self.stop_at:
+                self.process.send_signal(signal.SIGSTOP)
+                self.stop_at = math.inf
+        elif self.go_on_at < math.inf and self.lab.ask_path("state")["client_frames"] >= self.go_on_at:
+            self.process.send_signal(signal.SIGCONT)
+            self.go_on_at = math.inf
+
+    def end(self):
+        if self.go_on_at < math.inf:
+            self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGKILL if "killed" in self.troubles else signal.SIGINT)
+        self.process.wait(5)
+
+
+def run_go(lab, case, folder, recorder):
     """Runs the case's commands in the client; gives what go printed and its exit codes."""
     project = folder / "project"
     runs = case.get("runs", [{}])
@@ -104,69 +153,73 @@ def run_go(lab, case, folder):
         (project / "go.mod").write_text("module lab.example/project\n\ngo 1.21\n")
         if "go_sum" in case:
             (project / "go.sum").write_text("".join(f"{line}\n" for line in case["go_sum"]))
-        done = subprocess.run(
-            ["ip", "netns", "exec", lab.ns["client"], *case["command"].split()],
-            cwd=project, env=go_environment(case, folder) | extra, text=True, capture_output=True, timeout=120,
-        )
+        settings = dict(extra)
+        other = case | {"go": settings.pop("go", case["go"])}
+        with open(folder / "said", "w+") as output:
+            go = subprocess.Popen(["ip", "netns", "exec", lab.ns[lab.at], *case["command"].split()], cwd=project,
+                                  env=go_environment(other, folder) | settings, stdout=subprocess.DEVNULL, stderr=output)
+            if "recorder" in case:
+                until(lambda: recorder.watch() or go.poll() is not None, 120)
+            go.wait(120)
+            printed = (folder / "said").read_text()
         if len(runs) > 1:
             settings = "".join(f"{key}={value} " for key, value in extra.items())
             said += f"--- step {number}: {settings}{case['command']}\n"
-        said += done.stderr
-        codes.append(done.returncode)
+        said += printed
+        codes.append(go.returncode)
         lab.wait_for_quiet()
     return said, codes
 
 
 def record(name, case):
     case.setdefault("command", f"go get {world.MODULE}")
-    case.setdefault("go", GO_VERSION)
     with tempfile.TemporaryDirectory(prefix="goprobe-lab-") as temporary:
         folder = pathlib.Path(temporary)
         for part in ("home", "gopath", "gocache"):
             (folder / part).mkdir()
-        capture = folder / "capture.pcap"
+        capture = folder / "recorded" / "capture.pcap"
+        capture.parent.mkdir()
         asked = datetime.datetime.now(datetime.UTC)
         with Lab(case, folder) as lab:
-            tcpdump = lab.start("client", ["tcpdump", "-U", "--immediate-mode", "-Z", "root", "-w", capture,
-                                           *case.get("tcpdump", ["-i", "c0"])], "listening on")
+            recorder = Recorder(lab, case, capture)
             before = lab.ask_path("state")["client_frames"]
-            said, codes = run_go(lab, case, folder)
+            said, codes = run_go(lab, case, folder, recorder)
             state = lab.ask_path("state")
-            # A filter records fewer frames; what goes over loopback makes more.
-            wanted = 1 if "tcpdump" in case else state["client_frames"] - before
+            # A filter or a failing recorder records fewer frames; what goes over loopback makes more.
+            wanted = 1 if "tcpdump" in case or "recorder" in case else state["client_frames"] - before
             if not until(lambda: len(frames_in(capture)) >= wanted, 3):
                 raise RuntimeError(f"{name}: {len(frames_in(capture))} frames recorded of {wanted}")
             interference = lab.ask_path("interference")
-            tcpdump.send_signal(signal.SIGINT)
-            tcpdump.wait(5)
-        check(name, case, capture, said, codes)
-        frames = frames_in(capture)
+            recorder.end()
+            recorded = capture.read_bytes()
+        check(name, case, recorded, said, codes)
+        frames = frames_of(recorded)
         touched = {kind: numbers(frames, packets) for kind, packets in interference.items()}
-        write(name, case, folder, scrub(said, case, folder), codes, asked, touched)
+        write(name, case, folder, recorded, scrub(said, case, folder), codes, asked, touched)
     print(f"{name}: {len(frames)} frames, {capture_of(name).stat().st_size} bytes, go exited with {codes}", flush=True)
 
 
-def check(name, case, capture, said, codes):
+def check(name, case, recorded, said, codes):
     """A recording that is not what its case says is not kept."""
     wanted = case.get("exits", [1])
     if codes != wanted:
         raise RuntimeError(f"{name}: go exited with {codes}, not {wanted}: {said}")
     if not re.search(case.get("says", ""), said):
         raise RuntimeError(f"{name}: go did not say {case['says']!r}: {said}")
-    if capture.stat().st_size > LIMIT:
-        raise RuntimeError(f"{name}: {capture.stat().st_size} bytes are too many")
+    if len(recorded) > LIMIT:
+        raise RuntimeError(f"{name}: {len(recorded)} bytes are too many")
 
 
 def capture_of(name):
     return CAPTURES / name / "capture.pcap"
 
 
-def write(name, case, folder, said, codes, asked, touched):
+def write(name, case, folder, recorded, said, codes, asked, touched):
     target = CAPTURES / name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    for file in ("capture.pcap", "root.pem"):
-        shutil.copyfile(folder / file, target / file)
+    shutil.copyfile(folder / "root.pem", target / "root.pem")
+    (target / "capture.pcap").write_bytes(recorded)
     if case.get("keys"):
         shutil.copyfile(folder / "keys.log", target / "keys.log")
     if "go_sum" in case:
@@ -188,6 +241,8 @@ def reference(case, asked, sumdb):
             four = [a for a in addresses if ":" not in a]
             six = [a for a in addresses if ":" in a]
             names[host] = {"rcode": "NOERROR", "CNAME": [], "A": four, "AAAA": six}
+    for host in case.get("private_names", []):
+        names[host] = {"rcode": "NXDOMAIN", "CNAME": [], "A": [], "AAAA": []}
     answers = {"schema": "goprobe-reference/1", "asked": asked.strftime("%Y-%m-%dT%H:%M:%SZ"), "names": names,
                "ranges": world.RANGES}
     return answers if sumdb == "off" else answers | {"sumdb_key": sumdb}
@@ -215,8 +270,15 @@ def description(name, case, touched):
 
 
 def main():
+    global CAPTURES
     known = cases()
-    wanted = sys.argv[1:] or list(known)
+    options = argparse.ArgumentParser()
+    options.add_argument("wanted", nargs="*", metavar="FAMILY or FAMILY/CASE", help="all without one")
+    options.add_argument("--go", default=GO_VERSION, help="the go of the cases that name none")
+    options.add_argument("--into", type=pathlib.Path, default=CAPTURES, help="where the recordings go")
+    options = options.parse_args()
+    CAPTURES = options.into
+    wanted = options.wanted or list(known)
     chosen = [name for name in known if any(name == w or name.startswith(w.rstrip("/") + "/") for w in wanted)]
     unknown = [w for w in wanted if not any(name == w or name.startswith(w.rstrip("/") + "/") for name in known)]
     if unknown:
@@ -225,7 +287,7 @@ def main():
     failed = []
     for name in chosen:
         try:
-            record(name, known[name])
+            record(name, {"go": options.go} | known[name])
         except (RuntimeError, subprocess.SubprocessError) as error:
             failed.append(name)
             print(f"{name}: FAILED: {error} {getattr(error, 'stderr', '') or ''}", file=sys.stderr, flush=True)

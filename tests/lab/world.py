@@ -2,6 +2,8 @@
 
 CLIENT = "192.168.1.23"
 CLIENT6 = "2a01:4f8:1c1c::23"
+CONTAINER = "172.17.0.2"
+CONTAINER_GATEWAY = "172.17.0.1"
 GATEWAY = "192.168.1.1"
 GATEWAY6 = "2a01:4f8:1c1c::1"
 FAR_RESOLVER = "8.8.8.8"
@@ -31,6 +33,7 @@ SITES = {
     "storage": {"names": ["storage.googleapis.com"], "addresses": ["142.250.74.155"], "manners": "storage"},
     "sso": {"names": ["sso.corp.example"], "addresses": ["10.44.0.31"], "manners": "html"},
     "vanity": {"names": ["go.vanity.example"], "addresses": ["195.66.10.30"], "manners": "challenge"},
+    "github": {"names": ["github.com"], "addresses": ["140.82.121.4"], "manners": "empty"},
     "parked": {
         "names": ["parked.example"],
         "addresses": ["195.66.10.20"],
@@ -59,8 +62,8 @@ WAYS = [
 
 
 def sites(changes):
-    """The sites with a case's changes: {site: {key: value}}; `absent = true` takes a site's listeners away."""
-    merged = {name: {**SITE_DEFAULTS, **site, **changes.get(name, {})} for name, site in SITES.items()}
+    """The sites with a case's changes: {site: {key: value}}, or more sites; `absent = true` takes a site's listeners away."""
+    merged = {name: {**SITE_DEFAULTS, **SITES.get(name, {}), **changes.get(name, {})} for name in {**SITES, **changes}}
     return {name: site for name, site in merged.items() if not site.get("absent")}
 
 

@@ -68,7 +68,12 @@ fn evidence(items: &Value) -> Value {
     for item in items.as_array().unwrap() {
         let places = ["frame", "log", "path", "variable", "probe"].map(|key| &item[key]);
         let place = places.into_iter().find(|place| !place.is_null()).unwrap();
-        let place = if place["line"].is_null() { place.clone() } else { json!(format!("line {}", place["line"])) };
+        let place = match (place["line"].is_null(), item["path"].as_str()) {
+            // Wherever the recordings lie.
+            (_, Some(path)) => json!(Path::new(path).file_name().unwrap().to_str().unwrap()),
+            (true, None) => place.clone(),
+            (false, None) => json!(format!("line {}", place["line"])),
+        };
         let role = roles.entry(item["role"].as_str().unwrap()).or_insert_with(|| json!([]));
         role.as_array_mut().unwrap().push(place);
     }

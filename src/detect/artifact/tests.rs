@@ -96,3 +96,66 @@ fn an_answer_with_a_foreign_signature_is_untrusted() {
     let own = only(log, "GOSUMDB=sum.golang.org+100542e3+Aankc/C/EC+M+besNhyuOLSWwFV/TXqpa6dTFqdL8tTv\n");
     assert!(own.not_excluded.iter().any(|open| open.contains("GOSUMDB")));
 }
+
+/// An answer over plain HTTP in three segments, head and two halves of the body.
+fn plain(scene: &mut Scene, path: &str, body: &[u8]) -> Vec<u32> {
+    let mut tcp = scene.connect("10.44.0.20:80");
+    scene.open(&mut tcp);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: modules.corp.example\r\n\r\n");
+    scene.client_sends(&mut tcp, 8, request.as_bytes());
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    scene.server_sends(&mut tcp, 8, head.as_bytes());
+    let (first, second) = body.split_at(body.len() / 3);
+    let (second, third) = second.split_at(second.len() / 2);
+    for part in [first, second, third] {
+        scene.server_sends(&mut tcp, 8, part);
+    }
+    let exchange = scene.case().exchanges.last().unwrap().completed.unwrap().frame.number;
+    (exchange - 3..=exchange).collect()
+}
+
+fn cited(finding: &Finding) -> Vec<u32> {
+    let frame = |evidence: &Evidence| match &evidence.citation {
+        crate::finding::Citation::Frame { at, .. } => Some(at.frame.number),
+        _ => None,
+    };
+    finding.evidence().iter().filter_map(frame).collect()
+}
+
+#[test]
+fn every_segment_of_the_body_that_does_not_match_is_cited() {
+    let mut scene = Scene::new();
+    scene.log(MISMATCH).env("GOPROXY=http://modules.corp.example\n");
+    let wanted = plain(&mut scene, "/example.com/x/@v/v1.0.0.zip", b"PK\x03\x04 and so on");
+    let other = plain(&mut scene, "/example.com/y/@v/v1.0.0.zip", b"PK\x03\x04 and so on");
+    let found = assess(&scene.case(), &scene.reference).found;
+    let frames = cited(&found[0]);
+    assert!(wanted.iter().all(|frame| frames.contains(frame)), "{wanted:?} in {frames:?}");
+    assert!(!other[1..].iter().any(|frame| frames.contains(frame)), "{other:?} in {frames:?}");
+}
+
+#[test]
+fn what_cannot_be_read_is_cited_as_encrypted() {
+    let finding = only(MISMATCH, "GOPROXY=https://proxy.golang.org,direct\n");
+    assert!(finding.evidence().iter().any(|evidence| evidence.role == "encrypted_answer"));
+    let elsewhere = only(MISMATCH, "GOPROXY=https://goproxy.io\n");
+    assert!(!elsewhere.evidence().iter().any(|evidence| evidence.role == "encrypted_answer"));
+}
+
+#[test]
+fn a_broken_archive_is_told_unless_it_is_none_at_all() {
+    let log = "go: example.com/x@v1.0.0: zip: not a valid zip file\n";
+    let told = |body: &[u8]| {
+        let mut scene = Scene::new();
+        scene.log(log).env("GOPROXY=http://modules.corp.example\n");
+        plain(&mut scene, "/example.com/x/@v/v1.0.0.zip", body);
+        assess(&scene.case(), &scene.reference).found
+    };
+    let found = told(b"PK\x03\x04 and so on");
+    assert_eq!((found[0].code, found[0].fault), (Code::ArtifactInvalidZip, Fault::Upstream));
+    assert_eq!(found[0].confidence(), Confidence::Strong);
+    // A page is unexpected content, which another family tells.
+    assert!(told(b"<html>Welcome</html>").is_empty());
+    assert_eq!(only(log, "").confidence(), Confidence::Moderate);
+    assert!(self::told(log, "GOPROXY=direct\n").is_empty());
+}

@@ -84,6 +84,7 @@ fn recorded(case: &Case, reference: &Reference, asked: &[(&Probe, &PresentedChai
             alerts: Vec::new(),
             not_tls: None,
             client_records: Vec::new(),
+            record_open: false,
             // What go would do, had it the public roots and those that were given.
             outcome: if judgement.go_accepts() { Outcome::Completed } else { Outcome::RejectedByClient },
             decrypted: true,

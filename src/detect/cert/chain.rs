@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Shown, gave_up_otherwise, may_be_over_certificate};
+use super::{Shown, gave_up_otherwise, may_be_over_certificate, validity};
 use crate::certificate::{Certificate, NameCheck, Order, Path, Refusal, Time, Unverifiable};
 use crate::detect::subject::{address_is_honest, called};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity};
@@ -11,10 +11,11 @@ use crate::reference::Reference;
 
 pub(super) fn assess(case: &Case, reference: &Reference, shown: &Shown<'_>, all: &[Shown<'_>]) -> Vec<Finding> {
     let finding = interception(reference, shown, all)
-        .or_else(|| time(shown, all))
+        .or_else(|| validity::assess(case, shown, all))
         .or_else(|| name(shown))
         .or_else(|| path(reference, shown))
         .or_else(|| refused(shown))
+        .or_else(|| refused_otherwise(shown))
         .or_else(|| no_trust_store(case, shown, all));
     let mut found: Vec<Finding> = finding.into_iter().collect();
     found.extend(untidy(shown));
@@ -37,7 +38,13 @@ pub(super) fn assess(case: &Case, reference: &Reference, shown: &Shown<'_>, all:
     found
 }
 
-fn new(code: Code, fault: Fault, confidence: Confidence, shown: &Shown<'_>, summary: String) -> Option<Finding> {
+pub(super) fn new(
+    code: Code,
+    fault: Fault,
+    confidence: Confidence,
+    shown: &Shown<'_>,
+    summary: String,
+) -> Option<Finding> {
     let mut evidence = shown.evidence().into_iter();
     let first = evidence.next()?;
     let mut finding = Finding::new(code, fault, confidence, shown.subject(), first, summary).with_evidence(evidence);
@@ -152,62 +159,6 @@ fn is_private(shown: &Shown<'_>) -> bool {
         }
         _ => false,
     }
-}
-
-fn time(shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
-    let (code, when, at) = match &shown.judgement.time {
-        Time::Expired { at, not_after } => (Code::CertExpired, format!("expired at {}", not_after.timestamp()), *at),
-        Time::NotYetValid { at, not_before } => {
-            (Code::CertNotYetValid, format!("is not valid before {}", not_before.timestamp()), *at)
-        }
-        Time::Ok | Time::Unreadable { .. } => return None,
-    };
-    // Judged only where the path is the problem in no other way: a private chain is first of all private.
-    if matches!(
-        shown.judgement.path,
-        Path::UnknownIssuer { .. } | Path::PrivateRoot { .. } | Path::BrokenSignature { .. }
-    ) {
-        return None;
-    }
-    let host = called(&shown.subject());
-    let which = match at {
-        Some(0) => "certificate".to_owned(),
-        Some(place) => format!("intermediate certificate (number {})", place + 1),
-        None => "root".to_owned(),
-    };
-    let unrelated = all
-        .iter()
-        .filter(|other| other.host != shown.host && same_kind(&other.judgement.time, &shown.judgement.time))
-        .count();
-    let clock = unrelated > 0;
-    let summary = format!("The {which} of {host} {when}; the recording was made at {}.", shown.at.time);
-    let fault = if clock { Fault::Client } else { Fault::Server };
-    let finding = new(code, fault, if clock { Confidence::Strong } else { Confidence::Proven }, shown, summary)?
-        .with_reference("RFC 5280 §4.1.2.5");
-    Some(if clock {
-        finding.not_excluding("the servers' certificates, each by itself").with_remedy(
-            "Several unrelated servers fail in the same way: check the clock of the client.",
-            Some("date -u"),
-        )
-    } else {
-        finding
-            .excluding("the client's clock", "the recording's own time is beyond the certificate's validity, and no other server shows the same")
-            .with_remedy(
-                if at == Some(0) || at.is_none() {
-                    "Have the server's operator renew the certificate."
-                } else {
-                    "Have the server's operator replace the intermediate certificate in the chain that the server sends."
-                },
-                None,
-            )
-    })
-}
-
-fn same_kind(a: &Time, b: &Time) -> bool {
-    matches!(
-        (a, b),
-        (Time::Expired { .. }, Time::Expired { .. }) | (Time::NotYetValid { .. }, Time::NotYetValid { .. })
-    )
 }
 
 fn name(shown: &Shown<'_>) -> Option<Finding> {
@@ -381,16 +332,55 @@ fn refused(shown: &Shown<'_>) -> Option<Finding> {
     })
 }
 
+/// What Go refuses beyond what a code of its own tells.
+fn refused_otherwise(shown: &Shown<'_>) -> Option<Finding> {
+    if !shown.rejected() {
+        return None;
+    }
+    let host = called(&shown.subject());
+    let nth = |at: usize| if at == 0 { "the certificate".to_owned() } else { format!("certificate {}", at + 1) };
+    let what = shown.judgement.refused.iter().find_map(|refusal| {
+        Some(match refusal {
+            Refusal::NameConstraint { name, .. } => format!("an authority of its chain may not certify {name}"),
+            Refusal::NotServerAuth { at } => format!("{} may not be used for servers (extKeyUsage)", nth(*at)),
+            Refusal::NotCa { at } | Refusal::NoCertSign { at } => format!("{} may not certify others", nth(*at)),
+            Refusal::PathTooLong { at } => format!("more authorities follow than {} allows", nth(*at)),
+            Refusal::UnhandledCriticalExtension { at, oid } => {
+                format!("{} has a critical extension ({oid}) that Go does not know", nth(*at))
+            }
+            Refusal::Malformed { at, .. } => format!("{} is not as Go reads certificates", nth(*at)),
+            Refusal::UnsupportedSignature { at, algorithm } => {
+                format!("{} is signed with {algorithm}, which Go cannot verify", nth(*at))
+            }
+            Refusal::LongKey { bits, .. } => format!("its RSA key has {bits} bits, more than Go takes"),
+            Refusal::CommonNameOnly
+            | Refusal::WeakSignature { .. }
+            | Refusal::NegativeSerial { .. }
+            | Refusal::ShortKey { .. } => return None,
+        })
+    })?;
+    let summary = format!("The client rejects the certificates of {host}: {what}.");
+    let finding = new(Code::CertRejectedByClient, Fault::Server, Confidence::Strong, shown, summary)?;
+    Some(
+        finding
+            .with_text("refused", what)
+            .not_excluding("a client that takes what Go's rules refuse, and has another reason")
+            .with_remedy("Have the server's operator replace the certificate.", None)
+            .with_reference("Go: src/crypto/x509/verify.go"),
+    )
+}
+
 /// The chain is fine and the client rejected it: its roots are missing, or this one of them.
 fn no_trust_store(case: &Case, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<Finding> {
     let Path::Verified { root, .. } = &shown.judgement.path else { return None };
     let fine = shown.judgement.time == Time::Ok
         && matches!(shown.judgement.name, NameCheck::Ok)
         && shown.judgement.refused.is_empty();
-    let rejected = shown
-        .handshakes
-        .iter()
-        .any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient && may_be_over_certificate(handshake));
+    let rejected = shown.refused_by_git
+        || shown
+            .handshakes
+            .iter()
+            .any(|(handshake, _)| handshake.outcome == Outcome::RejectedByClient && may_be_over_certificate(handshake));
     if !fine || !rejected || shown.accepted() || gave_up_otherwise(case, shown.host.as_deref()) {
         return None;
     }
@@ -420,12 +410,17 @@ fn no_trust_store(case: &Case, shown: &Shown<'_>, all: &[Shown<'_>]) -> Option<F
         Confidence::Moderate,
         shown,
         format!(
-            "The chain of {host} reaches a public root, and the client rejects it all the same: it lacks the root certificates."
+            "The chain of {host} reaches a public root, and {} rejects it all the same: it lacks the root certificates.",
+            if shown.refused_by_git { "git" } else { "the client" }
         ),
     )?;
     let env = case.go.env.as_ref();
-    let set: Vec<&str> = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .into_iter()
+    // git does not read what Go reads.
+    let keys: &[&str] =
+        if shown.refused_by_git { &["GIT_SSL_CAINFO", "GIT_SSL_CAPATH"] } else { &["SSL_CERT_FILE", "SSL_CERT_DIR"] };
+    let set: Vec<&str> = keys
+        .iter()
+        .copied()
         .filter(|key| env.and_then(|env| env.get(key)).is_some_and(|value| !value.is_empty()))
         .collect();
     for key in &set {

@@ -1,5 +1,6 @@
 //! Every code about a chain that was seen, with what looks like it and is innocent.
 
+mod refused;
 mod unseen;
 
 use super::*;

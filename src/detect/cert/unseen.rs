@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::words::{self, Meaning};
-use super::{gave_up_otherwise, may_be_over_certificate};
+use super::{gave_up_otherwise, may_be_over_certificate, refused_by_git};
 use crate::detect::subject::{called, handshake_subject, is_incidental, is_with_proxy, judged_handshakes};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Handshake, Outcome, Sighting, Veil};
@@ -26,7 +26,9 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<N
         if handshake.server_hello.is_some() {
             hidden.insert(subject.clone(), veil);
         }
-        if handshake.outcome != Outcome::RejectedByClient || !may_be_over_certificate(handshake) {
+        let rejected = handshake.outcome == Outcome::RejectedByClient && may_be_over_certificate(handshake);
+        let by_git = handshake.outcome == Outcome::Completed && refused_by_git(case, subject.host.as_deref()).is_some();
+        if !rejected && !by_git {
             continue;
         }
         let from_client = handshake.alerts.iter().find(|alert| alert.direction == Direction::ToServer);
@@ -40,6 +42,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<N
         let accepted = judged_handshakes(case).any(|(handshake, _)| {
             handshake.server_name.seen() == subject.host.as_ref() && handshake.outcome == Outcome::Completed
         });
+        let accepted = accepted && refused_by_git(case, subject.host.as_deref()).is_none();
         if accepted || gave_up_otherwise(case, subject.host.as_deref()) {
             continue;
         }
@@ -75,6 +78,7 @@ fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[
         let meant = if error.is_about_proxy() { to_proxy } else { error.host.is_none() || error.host == subject.host };
         meant && error.kind.innermost().is_certificate()
     });
+    let said = said.or_else(|| refused_by_git(case, subject.host.as_deref()));
     let at = first.alert.or(first.handshake.server_hello.as_ref().map(|hello| hello.at))?;
     let direct = Some(connection).filter(|_| first.handshake.tunnel.is_none());
     let meaning =
@@ -108,6 +112,10 @@ fn rejected(case: &Case, reference: &Reference, subject: Subject, rejections: &[
         }
         if let Some(alert) = rejection.alert {
             finding.cite(Evidence::segment("client_alert", alert, rejection.flow, ""));
+        }
+        // Its alert is known by its length alone; that it hangs up at once says the same.
+        if let Some(close) = case.connection(rejection.flow).and_then(|connection| connection.fin.to_server) {
+            finding.cite(Evidence::segment("client_close", close, rejection.flow, ""));
         }
     }
     if let Some(error) = said {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use crate::detect::subject::{address_is_honest, called, judged_handshakes};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
+use crate::go::log::GitErrorKind;
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Connection, Opening, Outcome};
 use crate::reference::{Reference, Special};
@@ -72,6 +73,25 @@ pub(super) fn meaning(
     let by_clock = |server: Fault| if clock.is_some() { Fault::Client } else { server };
     Some(match error.kind.innermost() {
         GoErrorKind::UnknownAuthority { hint } => unknown(case, reference, hint.as_deref(), subject, direct),
+        GoErrorKind::GitError(GitErrorKind::CertificateNotVerified) => {
+            let summary = format!("git does not accept the certificate of {host}; {UNSEEN}.");
+            Meaning::new(Code::CertRejectedByClient, Fault::Unknown, summary).open(&[
+                INTERMEDIATE,
+                INTERCEPTION,
+                SELF_SIGNED,
+                "a certificate that has expired",
+                NO_ROOTS,
+            ])
+        }
+        GoErrorKind::GitError(GitErrorKind::NameMismatch) => {
+            let summary = format!("git says that the certificate shown for {host} is for another name; {UNSEEN}.");
+            Meaning::new(Code::CertNameMismatch, Fault::Server, summary)
+                .open(&["a false DNS answer", "a log-in portal"])
+        }
+        GoErrorKind::OtherX509(complaint) => {
+            let summary = format!("go rejects the certificate of {host} ({complaint}); {UNSEEN}.");
+            Meaning::new(Code::CertRejectedByClient, Fault::Server, summary).open(&[INTERCEPTION])
+        }
         GoErrorKind::SelfSigned => {
             let summary = format!("The certificate of {host} is self-signed, says git; {UNSEEN}.");
             Meaning::new(Code::CertSelfSigned, Fault::Server, summary).open(&[INTERCEPTION])

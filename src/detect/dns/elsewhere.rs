@@ -7,8 +7,11 @@ use super::view::{Identity, Names, identity, network};
 use crate::detect::attempt::segment_at;
 use crate::detect::subject::{address_is_honest, is_proxy};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
-use crate::observation::{Case, Connection, Relevance};
+use crate::observation::{Case, Connection, Opening, Relevance};
 use crate::reference::Reference;
+
+/// Connections cited, and SYNs of each.
+const CITED: usize = 16;
 
 pub(super) fn assess(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Finding> {
     let mut found = hosts_file(case, reference, names);
@@ -43,6 +46,10 @@ fn speaks_tls_at_once(case: &Case, connection: &Connection) -> bool {
 /// Connections for a name whose lookup would have been seen and was not, to an address that is not the name's.
 fn hosts_file(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
+    // A snap length that cuts every DNS message leaves no lookup to be seen.
+    if case.lookups.is_empty() && case.health.cut_frames > 0 {
+        return found;
+    }
     let mut suspects: Vec<(String, IpAddr, u16, Option<Evidence>)> = Vec::new();
     for (host, connection) in direct(case) {
         let evidence =
@@ -87,7 +94,9 @@ fn hosts_file(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Find
         let evidence = evidence.or_else(|| by_words.map(|error| Evidence::log(error.line, error.text.clone())));
         let Some(evidence) = evidence else { continue };
         let other_lookups = !case.lookups.is_empty();
-        let classes = 1 + usize::from(other_lookups) + usize::from(by_words.is_some() || special);
+        let foreign = matches!(identity(case, &host, address), Identity::Contradicted { .. });
+        let classes =
+            1 + usize::from(other_lookups) + usize::from(by_words.is_some() || special) + usize::from(foreign);
         let subject = Subject { host: Some(host.clone()), address: Some(address), port: Some(port), module: None };
         let summary = format!(
             "go connects to {host} at {address}, which is not its address, and no DNS answer says so: the hosts file or another local setting does."
@@ -111,6 +120,16 @@ fn hosts_file(case: &Case, reference: &Reference, names: &Names<'_>) -> Vec<Find
         } else {
             finding.not_excluding("a DNS answer before the recording began, or one from a local or encrypted resolver")
         };
+        for (_, connection) in
+            direct(case).filter(|(name, one)| *name == host && one.server.ip() == address).take(CITED)
+        {
+            finding.cite(Evidence::segment("connection", connection.first, connection.flow, ""));
+            if let Opening::Unanswered { syns } = &connection.opening {
+                for syn in syns.iter().take(CITED) {
+                    finding.cite(Evidence::segment("unanswered_syn", *syn, connection.flow, ""));
+                }
+            }
+        }
         found.push(finding);
     }
     found

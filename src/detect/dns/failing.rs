@@ -1,8 +1,10 @@
 //! Resolvers that fail, refuse, or do not answer.
 
-use super::view::{Name, Names, REFUSED, SERVFAIL};
+use std::collections::BTreeSet;
+
+use super::view::{NOERROR, Name, Names, REFUSED, SERVFAIL};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed};
-use crate::observation::{Case, Connection, End, Lookup, Opening, Veil};
+use crate::observation::{Answer, Case, Connection, End, Lookup, Opening, RecordType, Veil};
 use crate::packet::IcmpKind;
 use crate::types::{Direction, Span};
 
@@ -14,23 +16,33 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
     if name.has_address() {
         return None;
     }
-    let lookups: Vec<&Lookup> = name.for_addresses().filter(|lookup| lookup.query.is_some()).collect();
     let truncated = name.answers().find(|(_, answer)| answer.truncated);
     if let Some((lookup, answer)) = truncated {
         return tcp_blocked(case, name, lookup, answer);
     }
-    if lookups.is_empty() || name.answers().any(|(_, answer)| answer.rcode != SERVFAIL && answer.rcode != REFUSED) {
+    // That there is no address of one family says nothing about the other.
+    let of_no_use = |answer: &Answer| matches!(answer.rcode, SERVFAIL | REFUSED);
+    let settled_types: BTreeSet<RecordType> =
+        name.answers().filter(|(_, answer)| !of_no_use(answer)).map(|(lookup, _)| lookup.record_type).collect();
+    let lookups: Vec<&Lookup> = name
+        .for_addresses()
+        .filter(|lookup| lookup.query.is_some() && !settled_types.contains(&lookup.record_type))
+        .collect();
+    if lookups.is_empty() || name.answers().any(|(_, answer)| answer.rcode != NOERROR && !of_no_use(answer)) {
         return None;
     }
-    let refused = name.answers().any(|(_, answer)| answer.rcode == REFUSED);
-    let failed = name.answers().any(|(_, answer)| answer.rcode == SERVFAIL);
+    let answers = || lookups.iter().flat_map(|lookup| &lookup.answers);
+    let refused = answers().any(|answer| answer.rcode == REFUSED);
+    let failed = answers().any(|answer| answer.rcode == SERVFAIL);
     let others_fine = others_resolve(case, name);
     let (code, what) = match (failed, refused) {
         (true, _) => (Code::DnsServfail, "fails to resolve"),
         (false, true) => (Code::DnsRefused, "refuses to resolve"),
         (false, false) => {
+            // A recording that goes on until go fails may hold nothing after the last question's five seconds.
             let settled = lookups.iter().all(|lookup| is_settled(case, lookup))
-                && lookups.iter().all(|lookup| lookup.error.is_none());
+                || (case.go.failed() == Some(true) && lookups.iter().any(|lookup| is_settled(case, lookup)));
+            let settled = settled && lookups.iter().all(|lookup| lookup.error.is_none());
             // Without any answer in the recording it may simply lack that direction.
             let one_way = case.lookups.iter().all(|lookup| lookup.answers.is_empty())
                 && case.health.two_sided == 0
@@ -38,21 +50,24 @@ pub(super) fn assess(case: &Case, name: &Name<'_>) -> Option<Finding> {
             if !settled || one_way || was_answered_unseen(case, name) {
                 return None;
             }
-            (Code::DnsTimeout, "does not answer questions for")
+            (Code::DnsTimeout, "gives no answer to questions for")
         }
     };
     let mut resolvers: Vec<String> = lookups.iter().map(|lookup| lookup.resolver.ip().to_string()).collect();
     resolvers.sort();
     resolvers.dedup();
-    let summary = format!(
-        "The resolver {} {what} {}{}.",
-        resolvers.join(" and "),
-        name.name,
-        if others_fine { ", while it answers for other names" } else { "" }
-    );
+    let summary = match (resolvers.as_slice(), others_fine) {
+        ([resolver], true) => {
+            format!("The resolver {resolver} {what} {}, while it answers for other names.", name.name)
+        }
+        ([resolver], false) => format!("The resolver {resolver} {what} {}.", name.name),
+        _ => format!("Each of the resolvers {} {what} {}.", resolvers.join(" and "), name.name),
+    };
     let confidence = if others_fine || code != Code::DnsTimeout { Confidence::Strong } else { Confidence::Moderate };
-    let mut evidence =
-        name.answers().map(|(_, answer)| Evidence::frame("answer", answer.at, "")).chain(name.questions());
+    let questions = lookups.iter().filter_map(|lookup| lookup.query.as_ref());
+    let mut evidence = answers()
+        .map(|answer| Evidence::frame("answer", answer.at, ""))
+        .chain(questions.map(|query| Evidence::frame("question", query.at, "")));
     let first = evidence.next()?;
     let rest: Vec<Evidence> = evidence.collect();
     let mut finding = Finding::new(code, Fault::Network, confidence, name.subject(), first, summary)
@@ -96,7 +111,7 @@ fn others_resolve(case: &Case, name: &Name<'_>) -> bool {
 }
 
 /// A truncated answer whose repetition over TCP does not come through (RFC 7766 §5).
-fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::observation::Answer) -> Option<Finding> {
+fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &Answer) -> Option<Finding> {
     let over_tcp: Vec<_> = case
         .connections
         .iter()
@@ -121,7 +136,7 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
         name.name,
         lookup.resolver.ip()
     );
-    let mut finding = Finding::new(
+    let finding = Finding::new(
         Code::DnsTcpBlocked,
         Fault::Network,
         Confidence::Strong,
@@ -132,6 +147,7 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
     .with_class(lookup.resolver.ip().to_string())
     .with_remedy("Let TCP port 53 to the resolver pass: DNS needs it as well as UDP.", None)
     .with_reference("RFC 7766 §5");
+    let mut finding = finding.with_evidence(name.questions());
     for connection in over_tcp {
         for segment in connection.segments.iter().take(12) {
             finding.cite(Evidence::segment("tcp_attempt", segment.at, connection.flow, ""));
@@ -140,7 +156,7 @@ fn tcp_blocked(case: &Case, name: &Name<'_>, lookup: &Lookup, answer: &crate::ob
     for (_, other) in name.answers().filter(|(_, other)| other.truncated) {
         finding.cite(Evidence::frame("truncated_answer", other.at, ""));
     }
-    Some(finding)
+    Some(finding.with_evidence(name.questions()))
 }
 
 /// The connection was refused or cut off, or waited in vain for long enough.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::view::{NOERROR, NXDOMAIN, Name, network, words};
+use super::view::{NOERROR, NXDOMAIN, Name, network, reached_beside, words};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity};
 use crate::observation::{Answer, Case, Lookup, RecordType, ResolverFacts, Section};
 use crate::reference::Reference;
@@ -33,7 +33,11 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
         for (index, suspicion) in split {
             let Some(answer) = lookup.answers.get(index) else { continue };
             match suspicion {
-                Some(suspicion) => forged.push((lookup, answer, suspicion, index == 0)),
+                // Recorders with several queues swap packets: the clock says what came first.
+                Some(suspicion) => {
+                    let first = lookup.answers.iter().all(|other| answer.at <= other.at);
+                    forged.push((lookup, answer, suspicion, first));
+                }
                 None => honest.push((lookup, answer)),
             }
         }
@@ -58,6 +62,8 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
     let addresses: BTreeSet<String> =
         forged.iter().flat_map(|(_, answer, ..)| answer.addresses()).map(|address| address.to_string()).collect();
     let first = forged.first()?;
+    let wrong: Vec<IpAddr> = forged.iter().flat_map(|(_, answer, ..)| answer.addresses()).collect();
+    let hindered = effective && !reached_beside(case, reference, name, &wrong);
     // A forgery that lost the race was thrown away by the client, and changed nothing.
     let fault = if effective { Fault::Interference } else { Fault::Harmless };
     let evidence = Evidence::frame("forged_answer", first.1.at, words(first.1));
@@ -79,7 +85,7 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>) -> Opt
         }
     }
     let wrong = strongest.1.addresses().next();
-    if !effective {
+    if !hindered {
         finding = finding.with_severity(Severity::Medium);
     }
     finding = finding
@@ -143,8 +149,8 @@ fn split(case: &Case, reference: &Reference, lookup: &Lookup) -> Option<Vec<(usi
     let least = suspicions.iter().map(|(_, suspicion)| suspicion.classes).min()?;
     // Each of two questions may have got an answer of its own: then one oddity is not enough.
     let repeated = lookup.query.as_ref().is_none_or(|query| query.repeats > 0);
-    // Where the answers are equally odd, or not odd at all, nobody is accused.
-    if most <= usize::from(repeated) || (most == least && lookup.answers.len() == 2) {
+    // Where the answers are equally odd, or not odd at all, nobody is accused; what is false by itself needs no honest rival.
+    if most <= usize::from(repeated) || (most == least && lookup.answers.len() == 2 && least < 2) {
         return None;
     }
     suspicions.sort_by_key(|(index, _)| *index);

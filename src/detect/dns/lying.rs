@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::view::{Identity, Name, identity, network};
+use super::view::{Identity, Name, identity, network, reached_beside};
 use crate::detect::subject::address_is_honest;
-use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Severity, Subject};
-use crate::observation::{Answer, Case, Lookup, Opening, Outcome};
+use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, Severity, Subject};
+use crate::observation::{Answer, Case, Connection, Lookup, Opening, Outcome};
 use crate::reference::{Reference, Special};
-use crate::types::Moment;
+use crate::types::{Moment, Span};
 
+/// go tries the other address family after 300 ms without an answer (`net.Dialer.FallbackDelay`).
+const FALLBACK: Span = Span::from_millis(300);
 /// Names that one address serves before it looks like a landing page for everything.
 const UNRELATED: usize = 3;
 
@@ -21,17 +23,19 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
             by_address.entry(address).or_default().push((lookup, answer));
         }
     }
-    let working = by_address.keys().any(|address| {
-        address_is_honest(reference, name.name, *address) == Some(true)
-            || matches!(identity(case, name.name, *address), Identity::Confirmed(_))
-    });
-    let mut findings: Vec<Finding> = Vec::new();
-    for (address, answers) in &by_address {
-        let Some(mut finding) = judge(case, reference, name, *address) else { continue };
-        // A poisoned AAAA beside a working A, or the reverse: interference that hindered nothing.
-        if working && finding.severity > Severity::Medium {
-            finding = finding.with_severity(Severity::Medium);
+    let mut lies: Vec<(IpAddr, Finding)> =
+        by_address.keys().filter_map(|address| Some((*address, judge(case, reference, name, *address)?))).collect();
+    let wrong: Vec<IpAddr> =
+        lies.iter().filter(|(_, finding)| finding.fault == Fault::Interference).map(|(address, _)| *address).collect();
+    // A poisoned AAAA beside a working A, or the reverse: interference that hindered nothing.
+    if reached_beside(case, reference, name, &wrong) {
+        for (_, finding) in lies.iter_mut().filter(|(_, finding)| finding.fault == Fault::Interference) {
+            finding.severity = finding.severity.min(Severity::Medium);
         }
+    }
+    let mut findings: Vec<Finding> = Vec::new();
+    for (address, mut finding) in lies {
+        let answers = by_address.get(&address).map(Vec::as_slice).unwrap_or_default();
         for (lookup, answer) in answers {
             if let Some(query) = &lookup.query {
                 finding.cite(Evidence::frame("question", query.at, ""));
@@ -40,7 +44,10 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
         }
         // The same liar takes the other address family away.
         if finding.code != Code::DnsUnexpectedRange {
-            for (_, answer) in name.answers().filter(|(_, answer)| answer.addresses().next().is_none()) {
+            for (lookup, answer) in name.answers().filter(|(_, answer)| answer.addresses().next().is_none()) {
+                if let Some(query) = &lookup.query {
+                    finding.cite(Evidence::frame("question", query.at, ""));
+                }
                 finding.cite(Evidence::frame("empty_answer", answer.at, "no address"));
             }
         }
@@ -54,6 +61,13 @@ pub(super) fn assess(case: &Case, reference: &Reference, name: &Name<'_>, forged
 
 /// Several wrong addresses of one name are one lie.
 fn merge(known: &mut Finding, more: &Finding) {
+    let addresses = [known.subject.address, more.subject.address].into_iter().flatten().map(|one| one.to_string());
+    match known.details.get_mut("addresses") {
+        Some(Detail::List(list)) => list.extend(more.subject.address.map(|address| address.to_string())),
+        _ => {
+            known.details.insert("addresses", Detail::List(addresses.collect()));
+        }
+    }
     if more.confidence() > known.confidence() {
         known.set_confidence(more.confidence());
     }
@@ -66,7 +80,7 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
     }
     let identity = identity(case, name.name, address);
     if let Some(special) = reference.special(address) {
-        return bogon(reference, name, address, special, &identity);
+        return bogon(case, reference, name, address, special, &identity);
     }
     if let Identity::Confirmed(_) = identity {
         return unexpected(reference, name, address, &identity);
@@ -152,7 +166,7 @@ fn judge(case: &Case, reference: &Reference, name: &Name<'_>, address: IpAddr) -
     )
 }
 
-/// Whether go complained about the name, or no handshake for it at that address got an answer.
+/// Whether go complained about the name, or no handshake for it at that address got an answer that the client took.
 fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
     let mut tried = case
         .handshakes
@@ -167,12 +181,13 @@ fn went_wrong(case: &Case, name: &str, address: IpAddr) -> bool {
                 // A hello at the end of a recording may have been answered after it.
                 let repeated =
                     case.connection(handshake.flow).is_some_and(|connection| connection.retransmissions.to_server > 1);
-                handshake.server_hello.is_none()
-                    && match handshake.outcome {
-                        Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
-                        Outcome::Unanswered => repeated,
-                        _ => false,
-                    }
+                handshake.outcome == Outcome::RejectedByClient
+                    || handshake.server_hello.is_none()
+                        && match handshake.outcome {
+                            Outcome::Reset | Outcome::Closed | Outcome::Alert => true,
+                            Outcome::Unanswered => repeated,
+                            _ => false,
+                        }
             }))
 }
 
@@ -195,6 +210,7 @@ fn first_answer(name: &Name<'_>, address: IpAddr) -> Option<Evidence> {
 
 /// A public name with an address that the public Internet does not have.
 fn bogon(
+    case: &Case,
     reference: &Reference,
     name: &Name<'_>,
     address: IpAddr,
@@ -209,14 +225,30 @@ fn bogon(
     if !public {
         return None;
     }
-    if special == Special::Benchmarking {
+    // Tunnels on this machine or the router answer like that, and are nobody's lie as long as they work.
+    let tunnel = special == Special::Benchmarking;
+    if tunnel && !matches!(identity, Identity::Contradicted { .. }) && !leads_nowhere(case, address) {
         return unexpected(reference, name, address, identity);
     }
-    if let Identity::Confirmed(_) = identity {
+    // A company's mirror of the name lies inside; as long as nothing says that it does not work, it is one.
+    let inside = matches!(special, Special::Private | Special::Shared);
+    let fails = leads_nowhere(case, address)
+        || matches!(identity, Identity::Contradicted { .. })
+        || case.go.error_about(Some(name.name), Some(address)).is_some()
+        || case.handshakes.iter().any(|handshake| {
+            !matches!(handshake.outcome, Outcome::Completed | Outcome::Incomplete)
+                && handshake.server_name.seen().is_some_and(|server_name| server_name == name.name)
+                && case.connection(handshake.flow).is_some_and(|connection| connection.server.ip() == address)
+        });
+    if matches!(identity, Identity::Confirmed(_)) || (inside && !fails) {
         return unexpected(reference, name, address, identity);
     }
     let exists = reference.honest_name(name.name).is_some_and(|honest| honest.addresses().next().is_some());
-    let confidence = if exists { Confidence::Proven } else { Confidence::Strong };
+    let confidence = match (tunnel, exists) {
+        (true, _) => Confidence::Moderate,
+        (false, true) => Confidence::Proven,
+        (false, false) => Confidence::Strong,
+    };
     let summary = format!("{} is a public name, but was answered with {address} ({}).", name.name, special.describe());
     let finding = Finding::new(
         Code::DnsBogonAnswer,
@@ -234,6 +266,10 @@ fn bogon(
         Some(&format!("dig +tls @9.9.9.9 {}", name.name)),
     )
     .with_reference("RFC 6890");
+    let finding = match tunnel {
+        true => finding.not_excluding("a tunnel of this machine or its router (\"fake IP\") that does not work"),
+        false => finding,
+    };
     Some(if exists {
         finding.excluding("the name has no public address", "honest resolvers answer with public ones")
     } else {
@@ -293,11 +329,14 @@ fn registrable(name: &str) -> &str {
 
 /// Connections to the address were tried and none was answered by a server.
 pub(super) fn leads_nowhere(case: &Case, address: IpAddr) -> bool {
-    let mut tried = case.connections.iter().filter(|connection| connection.server.ip() == address).peekable();
-    tried.peek().is_some()
-        && tried.all(|connection| match &connection.opening {
-            // A lone SYN at the end of a recording may have been answered after it.
-            Opening::Unanswered { syns } => syns.len() > 1,
+    let tried: Vec<&Connection> =
+        case.connections.iter().filter(|connection| connection.server.ip() == address).collect();
+    let went_on = |syn: &Moment| case.recording.until().is_some_and(|last| last.since(syn.time) >= FALLBACK);
+    !tried.is_empty()
+        && tried.iter().all(|connection| match &connection.opening {
+            // A lone SYN at the end of a recording may have been answered after it, or is lost; go gives several up after
+            // one SYN each where the other address family wins.
+            Opening::Unanswered { syns } => syns.len() > 1 || (tried.len() > 1 && syns.iter().all(went_on)),
             Opening::Refused { .. } => true,
             Opening::Established { .. } | Opening::Unseen(_) => false,
         })

@@ -56,17 +56,25 @@ fn no_resolver(case: &Case, names: &Names<'_>) -> Option<Finding> {
         }
         return Some(finding);
     }
-    let refused = case.go.errors().iter().find(|error| matches!(error.kind.innermost(), GoErrorKind::DnsRefused))?;
+    let refused = case
+        .go
+        .errors()
+        .iter()
+        .find(|error| matches!(error.kind.innermost(), GoErrorKind::DnsRefused | GoErrorKind::DnsUnreachable))?;
+    let unreachable = matches!(refused.kind.innermost(), GoErrorKind::DnsUnreachable);
     let resolver: SocketAddr = refused.resolver?;
     // A question in the recording would show what became of it.
     if answered || case.lookups.iter().any(|lookup| lookup.resolver == resolver) {
         return None;
     }
     let local = resolver.ip().is_loopback();
-    let summary = format!(
-        "go asks {resolver} and nothing listens there{}.",
-        if local { ": no resolver is configured, or the local one is not running" } else { "" }
-    );
+    let summary = match (unreachable, local) {
+        (true, _) => format!("go asks {resolver}, and the client finds no way to that address."),
+        (false, true) => format!(
+            "go asks {resolver} and nothing listens there: no resolver is configured, or the local one is not running."
+        ),
+        (false, false) => format!("go asks {resolver} and nothing listens there."),
+    };
     let finding = Finding::new(
         Code::DnsNoResolver,
         Fault::Client,
@@ -132,6 +140,9 @@ fn impostor(case: &Case, reference: &Reference, resolver: SocketAddr, lookups: &
     )
     .with_reference("RFC 8499 §6");
     for lookup in lookups {
+        if let Some(query) = &lookup.query {
+            finding.cite(Evidence::frame("question", query.at, ""));
+        }
         for answer in &lookup.answers {
             finding.cite(Evidence::frame("answer", answer.at, format!("IP TTL {}", answer.ip.ttl)));
         }

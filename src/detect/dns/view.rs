@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::detect::subject::address_is_honest;
 use crate::finding::{Evidence, Subject};
+use crate::go::GoErrorKind;
 use crate::observation::{Answer, Case, Handshake, Lookup, Outcome, RecordType, Relevance};
 use crate::reference::Reference;
 use crate::types::Moment;
@@ -132,6 +134,38 @@ pub(super) fn identity(case: &Case, name: &str, address: IpAddr) -> Identity {
         }
     }
     identity
+}
+
+/// Whether the name was reached all the same, at an address that none of these answers gave, and go did not complain
+/// of these.
+pub(super) fn reached_beside(case: &Case, reference: &Reference, name: &Name<'_>, wrong: &[IpAddr]) -> bool {
+    let tried = |address: &IpAddr| case.connections.iter().any(|connection| connection.server.ip() == *address);
+    let right =
+        |answer: &Answer| -> Vec<IpAddr> { answer.addresses().filter(|address| !wrong.contains(address)).collect() };
+    let others_tried = name.answers().flat_map(|(_, answer)| right(answer)).any(|address| tried(&address));
+    let complains = case.go.errors().iter().any(|error| {
+        let about = [&error.host, &error.lookup].into_iter().flatten().any(|about| about == name.name);
+        let kind = error.kind.innermost();
+        about
+            && !matches!(kind, GoErrorKind::HttpStatus { .. })
+            && match error.address {
+                Some(address) => wrong.contains(&address.ip()),
+                None => kind.is_dns() || wrong.iter().any(tried) || !others_tried,
+            }
+    });
+    let confirmed = name
+        .answers()
+        .flat_map(|(_, answer)| right(answer))
+        .any(|address| matches!(identity(case, name.name, address), Identity::Confirmed(_)));
+    // What comes first is taken. Where nothing was dialled, as in a recording of DNS alone, go's silence has to do.
+    let untried = || {
+        name.for_addresses()
+            .filter_map(|lookup| lookup.answers.iter().min_by_key(|answer| answer.at))
+            .flat_map(right)
+            .any(|address| address_is_honest(reference, name.name, address) == Some(true))
+            && !wrong.iter().any(tried)
+    };
+    !complains && (confirmed || untried())
 }
 
 /// The names of a visible leaf that does not cover the server name.

@@ -4,8 +4,9 @@ use super::super::attempt::segment_at;
 use super::super::trust::Speaker;
 use super::{Asked, Trouble};
 use crate::finding::{Code, Confidence, Evidence, Fault};
-use crate::go::GoErrorKind;
+use crate::go::log::GitErrorKind;
 use crate::go::target::RequestKind;
+use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, Connection, End, HttpProtocol, Marks};
 use crate::reference::{Reference, Role};
 use crate::types::{Direction, Moment};
@@ -15,6 +16,9 @@ const REFUSED: (&str, Option<&str>) = (
     "The service asks nobody for credentials: it refuses this client by its place, its network or its rate. Use another module proxy, or ask from another network.",
     Some("go env -w GOPROXY=https://goproxy.example,direct"),
 );
+
+/// Segments of the client that are cited after a forged end.
+const UNANSWERED: usize = 16;
 
 /// Who else may have closed a connection with marks that are not the server's.
 pub(super) const BALANCER: &str = "a balancer or firewall in front of the server that ends connections in its name";
@@ -59,6 +63,12 @@ pub(super) fn status(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
         407 if !clear => (Code::HttpForbidden, Fault::Upstream),
         404 | 410 if died_of(case, one, status) => (Code::HttpNotFound, Fault::Upstream),
         429 => (Code::HttpRateLimited, Fault::Upstream),
+        // What no code tells: the service does not understand what go asks, or does not want to.
+        400..=499 if status != 407 && status != 404 && status != 410 && died_of(case, one, status) => {
+            (Code::HttpUnexpectedContent, Fault::Upstream)
+        }
+        // tinyproxy's words where it cannot reach the host.
+        500 if proxied && clear && reason == "Unable to connect" => (Code::HttpServerError, Fault::ProxyUpstream),
         // A gateway between speaks for itself, and cannot do so inside of a tunnel.
         502..=504 if proxied && clear => (Code::HttpServerError, Fault::ProxyUpstream),
         500..=599 if status != 511 => (Code::HttpServerError, Fault::Upstream),
@@ -90,20 +100,37 @@ fn for_everybody(reference: &Reference, host: &str) -> bool {
 /// Whether go gave up with this very status of this host. That a prefix of the path, or the first proxy of several, does not
 /// know a module is the ordinary course of things.
 fn died_of(case: &Case, one: &Asked<'_>, status: u16) -> bool {
-    let same = |kind: &GoErrorKind| matches!(kind.innermost(), GoErrorKind::HttpStatus { code, .. } if *code == status);
+    let same = |kind: &GoErrorKind| match kind.innermost() {
+        GoErrorKind::HttpStatus { code, .. } | GoErrorKind::GitError(GitErrorKind::HttpStatus { code }) => {
+            *code == status
+        }
+        GoErrorKind::GitError(GitErrorKind::RepositoryNotFound) => matches!(status, 404 | 410),
+        _ => false,
+    };
+    // git names the repository, and asks for more than that.
+    let general = |error: &GoError| error.url.is_none() || matches!(error.kind, GoErrorKind::GitError(_));
     let missing = |kind: &GoErrorKind| matches!(kind.innermost(), GoErrorKind::ToolchainNotAvailable { .. });
     one.complaint(case).is_some_and(|error| same(&error.kind) || missing(&error.kind))
         || case
             .go
             .errors()
             .iter()
-            .any(|error| error.url.is_none() && error.host.as_deref() == Some(one.host.as_str()) && same(&error.kind))
+            .any(|error| general(error) && error.host.as_deref() == Some(one.host.as_str()) && same(&error.kind))
 }
 
 /// The marks of another sender than the server on the packet that closes a connection, where there is more than one.
 pub(super) fn forged(case: &Case, connection: &Connection, fin: Moment) -> Option<Marks> {
     let marks = case.marks(connection, &segment_at(connection, fin)?);
     (marks.ttl.is_some() && marks.classes() >= 2).then_some(marks)
+}
+
+/// What the client sent around a forged end: the last segment before it, which may have set it off, and what follows, which
+/// whoever forged the end does not let pass.
+pub(super) fn around_end(connection: &Connection, end: Moment) -> Vec<Evidence> {
+    let own = || connection.segments.towards(Direction::ToServer);
+    let before = own().rev().find(|segment| segment.at < end).into_iter();
+    let around = before.chain(own().filter(|segment| segment.at > end).take(UNANSWERED));
+    around.map(|segment| Evidence::segment("unanswered", segment.at, connection.flow, "")).collect()
 }
 
 /// An answer that was cut short by whoever sent it. One that the recording cuts short says nothing.
@@ -155,7 +182,9 @@ pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
     };
     let new =
         |fault, confidence, what: String| Trouble::new(Code::HttpTruncatedBody, fault, confidence, "cut_answer", what);
-    let mut trouble = match ended.and_then(|fin| forged(case, connection, fin)) {
+    let by_another = ended.and_then(|fin| forged(case, connection, fin));
+    // Who forges the end keeps the client's packets from then on.
+    let mut trouble = match by_another {
         Some(marks) => new(
             Fault::Interference,
             Confidence::Moderate,
@@ -169,6 +198,9 @@ pub(super) fn truncated(case: &Case, one: &Asked<'_>) -> Option<Trouble> {
     trouble.details.extend(promised.map(|promised| ("promised_bytes", promised.to_string())));
     for end in [ended, reset].into_iter().flatten() {
         trouble.more.push(Evidence::segment("end", end, exchange.flow, ""));
+    }
+    if trouble.fault == Fault::Interference {
+        trouble.more.extend(ended.into_iter().flat_map(|end| around_end(connection, end)));
     }
     Some(trouble)
 }

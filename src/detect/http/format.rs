@@ -35,7 +35,8 @@ pub(super) fn unexpected(case: &Case, reference: &Reference, one: &Asked<'_>) ->
     }
     let target = target(one.exchange);
     let (page, what) = if one.exchange.status == Some(200) {
-        (None, wrong(kind, one.exchange)?.to_owned())
+        let what = wrong(kind, one.exchange).map(str::to_owned);
+        (None, what.or_else(|| other_version(kind, one))?)
     } else {
         let target = target.as_deref()?;
         let to = host_of(target).unwrap_or_default();
@@ -139,6 +140,23 @@ fn not_understood(case: &Case, one: &Asked<'_>) -> bool {
             || error.url.as_deref().is_some_and(|url| one.exchange.url.starts_with(url));
         same && matches!(error.kind.innermost(), GoErrorKind::InvalidProxyResponse { .. })
     })
+}
+
+/// Information about another version than was asked for, which go does not take (cmd/go/internal/modfetch `proxyRepo.Stat`).
+fn other_version(kind: RequestKind, one: &Asked<'_>) -> Option<String> {
+    let asked = one.request.as_ref().filter(|_| kind == RequestKind::Info)?.version.as_deref()?;
+    let object = serde_json::from_slice::<serde_json::Value>(content(one.exchange)?).ok()?;
+    let keys = object.as_object()?;
+    let (_, given) = keys.iter().find(|(key, _)| key.eq_ignore_ascii_case("version"))?;
+    let given = given.as_str().filter(|given| *given != asked)?;
+    // Branches and short hashes are asked for as well, and answered with a version.
+    let canonical = |version: &str| {
+        version.strip_prefix('v').is_some_and(|rest| {
+            rest.split(['.', '-', '+']).take(3).filter(|part| part.parse::<u64>().is_ok()).count() == 3
+        })
+    };
+    canonical(asked)
+        .then(|| format!("the version {}", given.chars().filter(|c| !c.is_control()).take(40).collect::<String>()))
 }
 
 /// What came, where it is not what the endpoint serves. In doubt nothing is wrong: only the first bytes are at hand.

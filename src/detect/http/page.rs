@@ -1,13 +1,18 @@
 //! Pages for people where a program's answer is due: a filter's, a log-in portal's.
 
+use super::super::attempt::segment_at;
 use super::super::trust::Speaker;
 use super::chain::{host_of, is_redirect, target};
+use super::leads::{is_filter_address, is_portal_page, sends_to};
 use super::{Asked, Trouble};
-use crate::finding::{Code, Confidence, Evidence};
+use crate::finding::{Code, Confidence, Evidence, Fault};
 use crate::go::target::RequestKind;
-use crate::observation::{Case, Exchange};
+use crate::observation::{Case, Connection, Exchange, Marks};
 use crate::reference::{PageKind, PageMark, PageView, Reference, Role};
+use crate::types::Direction;
 
+/// Packets of the client cited that a forged answer kept from the server.
+const UNANSWERED: usize = 16;
 /// Words of filters' pages. One alone may stand on any page.
 const FILTER_WORDS: [&str; 19] = [
     "access to this web site",
@@ -147,7 +152,13 @@ pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
         trouble.more.extend(page.and_then(seen));
         return Some(trouble);
     }
+    if let Some(trouble) = portal_page(one, fault) {
+        return Some(trouble);
+    }
     let location = location?;
+    if is_filter_address(&location) && !page.is_some_and(is_portal_page) {
+        return None;
+    }
     let target = host_of(&location)?;
     let folded = location.to_ascii_lowercase();
     let address = folded.split(['?', '#']).next().unwrap_or_default();
@@ -176,6 +187,23 @@ pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
     Some(trouble)
 }
 
+/// A log-in page in the answer's own place, or one that sends a browser to it.
+fn portal_page(one: &Asked<'_>, fault: Fault) -> Option<Trouble> {
+    let sent = sends_to(one.exchange, &one.host).filter(|url| !is_filter_address(url));
+    if !one.is_protocol() || one.kind() == Some(RequestKind::Git) || !(sent.is_some() || is_portal_page(one.exchange)) {
+        return None;
+    }
+    let status = one.exchange.status.unwrap_or(0);
+    let what = match sent.as_deref().and_then(host_of) {
+        Some(to) => format!("a page ({status}) that sends browsers to the log-in at {to}"),
+        None => format!("a log-in page of a network ({status})"),
+    };
+    let mut trouble = Trouble::new(Code::HttpCaptivePortal, fault, bounded(one, Confidence::Moderate), "portal", what)
+        .or("a log-in of the service itself");
+    trouble.details.extend(sent.map(|url| ("location", super::shown(&url))));
+    Some(trouble)
+}
+
 /// How many of a filter's words a page has.
 fn filter_words(page: &Exchange) -> usize {
     if !is_html(page) {
@@ -183,6 +211,17 @@ fn filter_words(page: &Exchange) -> usize {
     }
     let body = String::from_utf8_lossy(content(page).unwrap_or_default()).to_ascii_lowercase();
     FILTER_WORDS.iter().filter(|word| body.contains(**word)).count()
+}
+
+/// What shows that another than the server sent an answer in clear: never one sign alone.
+fn forged<'c>(case: &'c Case, one: &Asked<'_>) -> Option<(&'c Connection, Marks)> {
+    if one.speaker != Speaker::Anybody || one.is_proxied(case) {
+        return None;
+    }
+    let connection = case.connection(one.exchange.flow)?;
+    let marks = case.marks(connection, &segment_at(connection, one.exchange.response?)?);
+    // Two contents for one place are told as such.
+    (marks.classes() >= 2 && connection.conflicts.is_empty()).then_some((connection, marks))
 }
 
 /// A filter's page: by its marks, or by what it says.
@@ -214,7 +253,10 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
         trouble.more.extend(seen(page));
         return Some(trouble.or("a filter in front of the service that is the service's own"));
     }
-    let page_status = matches!(status, 200 | 403 | 451);
+    if let Some(trouble) = led_to_filter(reference, one, fault, page).filter(|_| marked.is_none()) {
+        return Some(trouble);
+    }
+    let page_status = matches!(status, 200 | 403 | 451) || filter_words(one.exchange) >= 2;
     // Repositories have pages of their own, and git and import path discovery talk to those.
     let protocol = one.is_protocol() && one.kind() != Some(RequestKind::Git);
     if marked.is_some() || !page_status || !protocol || !is_html(one.exchange) || is_innocent(reference, one.exchange) {
@@ -224,7 +266,8 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
     // Module proxies of the public answer programs, in plain text; a private one may have any server's page of refusal.
     let public = is_public_endpoint(reference, &one.host);
     let inside = matches!(one.speaker, Speaker::Interceptor(_));
-    if words < 2 && !((public || inside) && (status != 200 || words == 1)) {
+    let forged = forged(case, one);
+    if words < 2 && forged.is_none() && !((public || inside) && (status != 200 || words == 1)) {
         return None;
     }
     let what = format!("a page that speaks of a filter ({status})");
@@ -232,11 +275,45 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
     let mut trouble = Trouble::new(Code::HttpBlockPage, fault, Confidence::Moderate, "block_page", what)
         .or("a filter in front of the service that is the service's own");
     trouble.details.extend(one.exchange.header("content-type").map(|kind| ("content_type", kind.to_owned())));
+    if let Some((connection, marks)) = forged {
+        trouble.confidence = Confidence::Strong;
+        trouble.details.push(("marks", marks.words()));
+        // The server's own packets would show that it was asked.
+        let asked =
+            connection.segments.towards(Direction::ToServer).filter(|segment| Some(segment.at) >= one.exchange.request);
+        let asked = asked.take(UNANSWERED);
+        trouble.more.extend(asked.map(|kept| Evidence::segment("unanswered", kept.at, connection.flow, "")));
+    }
     Some(trouble)
 }
 
+/// A redirect, or a page that sends browsers, to the address of a filter's notice.
+fn led_to_filter(reference: &Reference, one: &Asked<'_>, fault: Fault, page: Option<&Exchange>) -> Option<Trouble> {
+    let redirect = target(one.exchange).filter(|location| is_filter_address(location));
+    let sent = sends_to(one.exchange, &one.host).filter(|url| is_filter_address(url));
+    let location = redirect.or(sent)?;
+    let to = host_of(&location)?;
+    let hidden = one.speaker == Speaker::Unseen && !is_public_endpoint(reference, &one.host);
+    let own = is_sign_on(&location.to_ascii_lowercase()) || same_organization(&to, &one.host);
+    if hidden || own || !one.is_protocol() || one.kind() == Some(RequestKind::Git) {
+        return None;
+    }
+    let file = one.exchange.url.rsplit('/').next().unwrap_or_default();
+    let address = location.split(['?', '#']).next().unwrap_or_default();
+    if page.is_some_and(|page| !is_html(page)) || (!file.is_empty() && address.ends_with(file)) {
+        return None; // the very file, at a place with an odd name
+    }
+    let status = one.exchange.status.unwrap_or(0);
+    let what = format!("a redirect ({status}) to what reads like a filter's notice at {to}");
+    let mut trouble =
+        Trouble::new(Code::HttpBlockPage, fault, bounded(one, Confidence::Moderate), "redirect", what).of_whole_chain();
+    trouble.details.push(("location", super::shown(&location)));
+    trouble.more.extend(page.and_then(seen));
+    Some(trouble.or("a filter in front of the service that is the service's own"))
+}
+
 /// Whether two names share their last two labels. Public suffixes of two labels only make this more lenient.
-fn same_organization(one: &str, other: &str) -> bool {
+pub(super) fn same_organization(one: &str, other: &str) -> bool {
     let last_two = |name: &str| {
         let labels: Vec<&str> = name.rsplit('.').take(2).collect();
         labels.join(".").to_ascii_lowercase()

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::answer::{BALANCER, NO_TOOLCHAIN, forged};
+use super::answer::{BALANCER, NO_TOOLCHAIN, around_end, forged};
 use super::format::NO_META;
 use super::page::is_public_endpoint;
 use super::{Asked, remedy, shown};
 use crate::detect::attempt::segment_at;
-use crate::detect::subject::{connections_to, host_of, judged_handshakes};
+use crate::detect::subject::{connections_to, encrypted_answers, host_of, judged_handshakes};
 use crate::finding::{Assessment, Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
+use crate::go::log::GitErrorKind;
 use crate::go::{GoError, GoErrorKind};
-use crate::observation::{Case, End, Outcome, Relevance, Veil};
+use crate::observation::{Case, End, Handshake, Outcome, Relevance, Veil};
 use crate::reference::Reference;
 use crate::types::Direction;
 
@@ -36,7 +37,13 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
         let Some((host, url)) = about(case, error).filter(|(host, url)| !is_read(read, host, url)) else { continue };
         let ended = ended(case, error, &host);
         let said = || meaning(error, is_public_endpoint(reference, &host));
-        let Some(meaning) = ended.as_ref().map(|(meaning, _)| meaning.clone()).or_else(said) else { continue };
+        let Some(mut meaning) = ended.as_ref().map(|(meaning, _)| meaning.clone()).or_else(said) else { continue };
+        // Inside of a tunnel the proxy is the nearest that can end TLS.
+        let tunnelled =
+            |handshake: &Handshake| handshake.tunnel.is_some() && handshake.server_name.seen() == Some(&host);
+        if ended.is_none() && meaning.fault == Fault::Interference && case.handshakes.iter().any(tunnelled) {
+            meaning.fault = Fault::ProxyPolicy;
+        }
         if !known.insert((meaning.code, Some(host.clone()))) {
             continue;
         }
@@ -47,8 +54,9 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
         let (code, status) = (meaning.code, status(error));
         let mut finding = Finding::new(code, meaning.fault, Confidence::Moderate, subject.clone(), evidence, summary)
             .with_evidence(connections_to(case, std::slice::from_ref(&host)))
+            .with_evidence(encrypted_answers(case, std::slice::from_ref(&host)))
             .with_class(format!("{} {}", code.name(), status.unwrap_or(0)));
-        ended.into_iter().for_each(|(_, evidence)| finding.cite(evidence));
+        ended.into_iter().flat_map(|(_, evidence)| evidence).for_each(|evidence| finding.cite(evidence));
         if url.contains("://") {
             finding = finding.with_text("url", shown(&url));
         }
@@ -107,7 +115,7 @@ fn unread(case: &Case, read: &[&Asked<'_>], assessment: &mut Assessment) {
 
 /// Where go's words are of a connection that ended, the one that the server's side ended first after its handshake, and
 /// whose close that is. Of forged resets the tcp family tells.
-fn ended(case: &Case, error: &GoError, host: &str) -> Option<(Meaning, Evidence)> {
+fn ended(case: &Case, error: &GoError, host: &str) -> Option<(Meaning, Vec<Evidence>)> {
     let closed = match error.kind.innermost() {
         GoErrorKind::Eof | GoErrorKind::UnexpectedEof => true,
         // Of a body: before it comes there is nothing to cut.
@@ -133,7 +141,10 @@ fn ended(case: &Case, error: &GoError, host: &str) -> Option<(Meaning, Evidence)
     };
     let verb = if closed { "closed" } else { "reset" };
     let what = format!("with less than was due, and the connection is {verb} in its name{how}");
-    let evidence = Evidence::segment("end", end, flow, marks.map(|marks| marks.words()).unwrap_or_default());
+    let mut evidence = vec![Evidence::segment("end", end, flow, marks.map(|marks| marks.words()).unwrap_or_default())];
+    if fault == Fault::Interference {
+        evidence.extend(case.connection(flow).into_iter().flat_map(|connection| around_end(connection, end)));
+    }
     Some((Meaning { code: Code::HttpTruncatedBody, fault, what, open }, evidence))
 }
 
@@ -154,7 +165,9 @@ fn about(case: &Case, error: &GoError) -> Option<(String, String)> {
     let only = || {
         // The last `Location` may have been a path alone; with one proxy there is no doubt whose it was.
         let mut proxies = case.go.env.as_ref()?.module_proxy_hosts();
-        proxies.pop().filter(|_| proxies.is_empty() && error.kind.innermost() == &GoErrorKind::TooManyRedirects)
+        let nameless =
+            matches!(error.kind.innermost(), GoErrorKind::TooManyRedirects | GoErrorKind::InvalidProxyResponse { .. });
+        proxies.pop().filter(|_| proxies.is_empty() && nameless)
     };
     let host = url.as_deref().and_then(super::chain::host_of).or_else(|| error.host.clone()).or_else(only)?;
     Some((host, url.unwrap_or_default()))
@@ -170,14 +183,33 @@ fn is_read(read: &[&Asked<'_>], host: &str, url: &str) -> bool {
 
 fn status(error: &GoError) -> Option<u16> {
     match error.kind.innermost() {
-        GoErrorKind::HttpStatus { code, .. } => Some(*code),
+        GoErrorKind::HttpStatus { code, .. } | GoErrorKind::GitError(GitErrorKind::HttpStatus { code }) => Some(*code),
         _ => None,
     }
 }
 
+/// What a status means that could not be read; `plain` says that go shows a body in plain text.
+fn by_status(code: u16, plain: bool, what: String) -> Option<Meaning> {
+    const FILTER: &[&str] = &["a filter's page with that status"];
+    const PROXY: &[&str] = &["a proxy or load balancer in front of the service"];
+    let (code, fault, open) = match code {
+        // Go shows bodies in plain text, as services write them for programs, and no pages.
+        403 | 451 if !plain => (Code::HttpForbidden, Fault::Unknown, FILTER),
+        401 | 403 | 451 => (Code::HttpForbidden, Fault::Upstream, PROXY),
+        404 | 410 => (Code::HttpNotFound, Fault::Upstream, PROXY),
+        407 => return None,
+        429 => (Code::HttpRateLimited, Fault::Upstream, PROXY),
+        // Whoever ends TLS says so; the service itself never does (RFC 6585 §6).
+        511 => (Code::HttpCaptivePortal, Fault::Interference, FILTER),
+        400..=499 => (Code::HttpUnexpectedContent, Fault::Upstream, PROXY),
+        500..=599 => (Code::HttpServerError, Fault::Upstream, PROXY),
+        _ => return None,
+    };
+    Some(Meaning { code, fault, what, open })
+}
+
 /// What it means. `public` says that the host is a public service that answers programs only.
 fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
-    const FILTER: &[&str] = &["a filter's page with that status"];
     const PROXY: &[&str] = &["a proxy or load balancer in front of the service"];
     const PAGE: &[&str] = &["GOPROXY names something else than a module proxy", "a log-in portal", "a filter's page"];
     const TRUSTED: &[&str] = &["an interceptor that this machine trusts"];
@@ -185,16 +217,15 @@ fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
     match error.kind.innermost() {
         GoErrorKind::HttpStatus { code, reason, body } => {
             let what = format!("{code} {reason}");
-            match code {
-                // Go shows bodies in plain text, as services write them for programs, and no pages.
-                401 | 403 | 451 if body.is_some() => new(Code::HttpForbidden, Fault::Upstream, what, PROXY),
-                401 => new(Code::HttpForbidden, Fault::Upstream, what, PROXY),
-                403 | 451 => new(Code::HttpForbidden, Fault::Unknown, what, FILTER),
-                404 | 410 => new(Code::HttpNotFound, Fault::Upstream, what, PROXY),
-                429 => new(Code::HttpRateLimited, Fault::Upstream, what, PROXY),
-                500..=510 | 512..=599 => new(Code::HttpServerError, Fault::Upstream, what, PROXY),
-                _ => None,
-            }
+            by_status(*code, body.is_some(), what)
+        }
+        // git shows people's words from the far side beside the status, whoever that is.
+        GoErrorKind::GitError(GitErrorKind::HttpStatus { code }) => by_status(*code, false, format!("git with {code}")),
+        GoErrorKind::GitError(GitErrorKind::AuthenticationRequired) => {
+            by_status(401, false, "git with a demand for a log-in".to_owned())
+        }
+        GoErrorKind::GitError(GitErrorKind::RepositoryNotFound) => {
+            by_status(404, false, "git that it does not have the repository".to_owned())
         }
         GoErrorKind::ToolchainNotAvailable { .. } => {
             new(Code::HttpNotFound, Fault::Upstream, "that it does not have this version of Go".to_owned(), PROXY)
@@ -212,6 +243,9 @@ fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
             format!("what is not the module proxy's protocol ({detail})"),
             PAGE,
         ),
+        GoErrorKind::RedirectToInsecure { to } if public && super::leads::is_filter_address(to) => {
+            new(Code::HttpBlockPage, Fault::Interference, redirect_to(to), &["a server that is set up wrongly"])
+        }
         // TLS was in order, so that the server itself redirects, or who is trusted in its place.
         GoErrorKind::RedirectToInsecure { to } if public && super::page::is_log_in(to) => {
             new(Code::HttpCaptivePortal, Fault::Interference, redirect_to(to), &["a server that is set up wrongly"])

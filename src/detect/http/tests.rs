@@ -1,6 +1,7 @@
 //! Each code, what looks like it and is innocent, and what cannot be read.
 
 mod inside_tls;
+mod leads;
 
 use super::*;
 use crate::observation::Veil;

@@ -115,6 +115,59 @@ fn a_refusal_by_the_clients_system_without_a_packet_is_local() {
 }
 
 #[test]
+fn a_connection_that_fails_without_a_syn_is_held_back_by_the_client() {
+    for words in ["connect: connection refused", "i/o timeout"] {
+        let mut scene = scene();
+        scene.log(&format!("go: x: Get \"https://proxy.golang.org/x\": dial tcp 142.250.74.113:443: {words}\n"));
+        let finding = scene.finding(Code::NetBlockedLocally);
+        assert_eq!((finding.fault, finding.confidence()), (Fault::Client, Confidence::Moderate), "{words}");
+        // With TCP to others in it, the recording would hold the SYN.
+        works(&mut scene, "140.82.112.3:443", "github.com");
+        assert_eq!(scene.finding(Code::NetBlockedLocally).confidence(), Confidence::Strong, "{words}");
+        // With the SYN, whatever became of it, the client has let it go.
+        knock(&mut scene, SERVER, 1);
+        assert!(!scene.accused().contains(&Code::NetBlockedLocally), "{words}");
+    }
+    // Without the question the recording may have begun later, or elsewhere.
+    let mut scene = Scene::new();
+    scene.log("go: x: Get \"https://proxy.golang.org/x\": dial tcp 142.250.74.113:443: i/o timeout\n");
+    works(&mut scene, "140.82.112.3:443", "github.com");
+    assert!(!scene.accused().contains(&Code::NetBlockedLocally));
+}
+
+#[test]
+fn a_name_that_is_silent_over_both_families_is_no_matter_of_ipv6() {
+    let mut scene = scene();
+    knock(&mut scene, SERVER6, 5);
+    knock(&mut scene, SERVER, 5);
+    works(&mut scene, "140.82.112.3:443", "github.com");
+    assert!(!scene.accused().contains(&Code::NetIpv6Broken));
+}
+
+#[test]
+fn a_neighbour_that_is_not_there_is_no_firewall_of_the_client() {
+    let mut scene = scene();
+    scene.log("go: x: Get \"http://192.168.1.77:8081/x\": dial tcp 192.168.1.77:8081: connect: no route to host\n");
+    let finding = scene.finding(Code::NetUnreachable);
+    assert_eq!((finding.fault, finding.confidence()), (Fault::Server, Confidence::Moderate));
+    assert_eq!(scene.accused(), [Code::NetUnreachable]);
+}
+
+#[test]
+fn icmp_tells_the_hosts_own_firewall_from_one_on_the_way() {
+    for (from, code, fault) in [
+        ("142.250.74.113", 10, Fault::Server),
+        ("142.250.74.113", 3, Fault::Server),
+        ("10.0.0.1", 3, Fault::Interference),
+    ] {
+        let mut scene = scene();
+        knock(&mut scene, SERVER, 1);
+        scene.icmp_about(0, from, 3, code);
+        assert_eq!(scene.finding(Code::NetUnreachable).fault, fault, "{from} {code}");
+    }
+}
+
+#[test]
 fn go_says_no_route_to_host_for_a_routers_icmp_too() {
     let mut scene = scene();
     knock(&mut scene, SERVER, 1);

@@ -75,14 +75,16 @@ fn meaning(exchange: &Exchange) -> Option<Answer> {
     if exchange.protocol == HttpProtocol::Socks {
         // RFC 1928 §6; SOCKS4: 91 rejected, 92 and 93 identd.
         return match status {
-            1 | 3..=6 | 8 => Some(Answer::CannotReach),
-            2 | 91 => Some(Answer::Denied),
+            // 7: the command, so CONNECT itself, is not served.
+            2 | 7 | 91 => Some(Answer::Denied),
             92 | 93 => Some(Answer::WantsPassword),
+            1..=89 => Some(Answer::CannotReach),
             _ => None,
         };
     }
     match status {
-        407 => Some(Answer::WantsPassword),
+        // 401 is a server's, but some proxies say so where the password is wrong (tinyproxy).
+        401 | 407 => Some(Answer::WantsPassword),
         500..=599 => Some(Answer::CannotReach),
         300..=499 => Some(Answer::Denied),
         _ => None,

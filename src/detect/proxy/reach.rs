@@ -3,19 +3,26 @@
 use std::net::IpAddr;
 
 use super::known::{Proxy, proxies};
+use super::scheme;
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding};
 use crate::go::GoErrorKind;
-use crate::observation::{Case, Connection, Opening, RecordType};
+use crate::observation::{Case, Connection, End, HttpProtocol, Opening, RecordType};
+use crate::types::{Direction, Span};
 
 /// DNS response code (IANA).
 const NXDOMAIN: u16 = 3;
+/// How long a proxy may take to connect; go gives it a minute (Go: `src/net/http/transport.go`, `dialConn`).
+const PATIENCE: Span = Span::from_seconds(30);
 
 /// The proxy refuses, does not answer, or its name does not resolve.
 pub(super) fn unreachable(case: &Case) -> Vec<Finding> {
     proxies(case)
         .iter()
         .filter_map(|proxy| {
-            refused_or_silent(case, proxy).or_else(|| unresolved(case, proxy)).or_else(|| by_words(case, proxy))
+            refused_or_silent(case, proxy)
+                .or_else(|| mute(case, proxy))
+                .or_else(|| unresolved(case, proxy))
+                .or_else(|| by_words(case, proxy))
         })
         .collect()
 }
@@ -65,6 +72,56 @@ fn refused_or_silent(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
     let finding =
         Finding::new(Code::ProxyUnreachable, Fault::ProxyUpstream, confidence, proxy.subject(), first, summary)
             .with_evidence(evidence.take(64));
+    Some(advise(finding, proxy, how))
+}
+
+/// It takes connections and answers no CONNECT: it hangs up, or stays silent for as long as go waits.
+fn mute(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
+    if case.go.failed() == Some(false) || proxy.port.is_some_and(scheme::has_custom) {
+        return None;
+    }
+    let mut evidence: Vec<Evidence> = Vec::new();
+    let mut closed = false;
+    for connection in &proxy.connections {
+        if connection.bytes.to_client > 0 {
+            return None;
+        }
+        let connects = case.exchanges_in(connection.flow);
+        let asked = connects.filter(|exchange| exchange.is_connect() && exchange.protocol != HttpProtocol::Socks);
+        for exchange in asked {
+            let Some(request) = exchange.request else { continue };
+            let end = scheme::hung_up(case, connection)
+                .map(|(at, said)| Evidence::segment("close", at, connection.flow, said));
+            let waited = case.recording.until().is_some_and(|last| last.since(request.time) >= PATIENCE);
+            // A reset with the marks of a forgery is the path's.
+            let reset = matches!(connection.end, End::Reset { direction: Direction::ToClient, .. });
+            if end.is_none()
+                && (!waited
+                    || reset
+                    || connection.fin.to_server.is_some_and(|own| own.time.since(request.time) < PATIENCE))
+            {
+                continue;
+            }
+            closed |= end.is_some();
+            evidence.push(Evidence::segment("connect_request", request, connection.flow, exchange.url.clone()));
+            evidence.extend(end);
+        }
+    }
+    let how = if closed { "hangs up at CONNECT without an answer" } else { "does not answer CONNECT" };
+    let mut evidence = evidence.into_iter();
+    let first = evidence.next()?;
+    let summary = format!("The proxy {} ({}) takes connections and {how}.", proxy.called(), proxy.variable);
+    let finding = Finding::new(
+        Code::ProxyUnreachable,
+        Fault::ProxyUpstream,
+        Confidence::Moderate,
+        proxy.subject(),
+        first,
+        summary,
+    )
+    .with_evidence(evidence.take(64))
+    .not_excluding("a port on which TLS or another protocol is expected")
+    .not_excluding("a policy that hangs up instead of refusing");
     Some(advise(finding, proxy, how))
 }
 

@@ -179,7 +179,9 @@ fn broken_handshake(case: &Case, connection: &Connection) -> Vec<Evidence> {
             (Outcome::Unanswered, _) if connection.last.time.since(hello.at.time) >= DNS_PATIENCE => None,
             _ => continue,
         };
-        evidence.push(Evidence::segment("direct_attempt", hello.at, connection.flow, "its hello"));
+        for at in [hello.started, hello.at] {
+            evidence.push(Evidence::segment("direct_attempt", at, connection.flow, "its hello"));
+        }
         evidence.extend(end.map(|at| Evidence::segment("refusal", at, connection.flow, "")));
     }
     evidence

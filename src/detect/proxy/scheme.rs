@@ -12,6 +12,9 @@ const PATIENCE: Span = Span::from_seconds(5);
 /// Ports on which SOCKS servers listen by custom: IANA, Tor, common tunnels.
 const SOCKS_PORTS: [u16; 5] = [1080, 9050, 9150, 7891, 10808];
 
+/// Ports on which TLS is spoken by custom, proxies' own among them.
+const TLS_PORTS: [u16; 5] = [443, 3129, 4443, 8443, 9443];
+
 /// What a connection says about the proxy's language.
 struct Sign {
     at: Moment,
@@ -19,6 +22,7 @@ struct Sign {
     /// What go spoke, what the proxy does not do, and what would probably be right.
     spoken: &'static str,
     answer: &'static str,
+    /// The scheme; empty where no scheme mends it.
     better: &'static str,
     /// The proxy answered in words of another protocol, rather than hanging up or waiting.
     certain: bool,
@@ -31,6 +35,23 @@ pub(super) fn assess(case: &Case) -> Vec<Finding> {
     proxies.iter().filter_map(|proxy| mismatch(case, proxy).or_else(|| by_words(case, proxy, alone))).collect()
 }
 
+/// What a web server is, and no proxy.
+const WEB_SERVER: &str = "a web server answers there: to CONNECT it sends a page and opens no tunnel";
+
+/// Whether CONNECT was answered with success and a page, as by a web server that does not know the method. No proxy sends a
+/// body there (RFC 9110 §9.3.6), and no TLS server was met behind it.
+pub(super) fn is_page(case: &Case, exchange: &Exchange) -> bool {
+    let html = exchange.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
+    let empty = exchange.header("content-length") == Some("0");
+    let opened = |handshake: &Handshake| handshake.tunnel.is_some() && handshake.server_hello.is_some();
+    exchange.is_connect()
+        && exchange.protocol != HttpProtocol::Socks
+        && exchange.status == Some(200)
+        && html
+        && !empty
+        && !case.handshakes_in(exchange.flow).any(opened)
+}
+
 /// Whether an answer with a status is one in another protocol's name.
 pub(super) fn is_foreign_status(exchange: &Exchange) -> bool {
     by_status(exchange).is_some()
@@ -40,8 +61,12 @@ fn mismatch(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
     let mut signs: Vec<(Sign, Vec<Evidence>)> = Vec::new();
     // Where it answered properly even once, it speaks that protocol.
     let works = proxy.connections.iter().any(|connection| {
-        case.exchanges_in(connection.flow)
-            .any(|exchange| exchange.is_connect() && exchange.status.is_some() && by_status(exchange).is_none())
+        case.exchanges_in(connection.flow).any(|exchange| {
+            exchange.is_connect()
+                && exchange.status.is_some()
+                && by_status(exchange).is_none()
+                && !is_page(case, exchange)
+        })
     });
     for connection in proxy.connections.iter().filter(|_| !works) {
         let flow = connection.flow;
@@ -94,16 +119,16 @@ fn mismatch(case: &Case, proxy: &Proxy<'_>) -> Option<Finding> {
             .not_excluding("the proxy was failing at that moment")
             .not_excluding("the proxy, or a filter before it, hangs up instead of refusing");
     }
+    finding = finding.with_class(spoken).with_reference("golang.org/x/net/http/httpproxy, Config.HTTPSProxy");
+    if better.is_empty() {
+        let text = format!("Write host and port of a proxy into {}: what listens there is none.", proxy.variable);
+        return Some(finding.with_remedy(text, None));
+    }
     let command = format!("export {}={better}://{}", proxy.variable, proxy.called());
-    Some(
-        finding
-            .with_class(spoken)
-            .with_remedy(
-                format!("Write the scheme that the proxy speaks, most often {better}://. The scheme is that of the way to the proxy, not of the pages."),
-                Some(&command),
-            )
-            .with_reference("golang.org/x/net/http/httpproxy, Config.HTTPSProxy"),
-    )
+    Some(finding.with_remedy(
+        format!("Write the scheme that the proxy speaks, most often {better}://. The scheme is that of the way to the proxy, not of the pages."),
+        Some(&command),
+    ))
 }
 
 /// A proxy on the client itself is not in the recording: go's words must do.
@@ -167,6 +192,10 @@ fn over_http_or_socks(case: &Case, connection: &Connection, exchange: &Exchange)
         let said = exchange.reason.clone();
         return Some(Sign { at: exchange.response?, said, spoken: "HTTP", answer, better, certain: true });
     }
+    if is_page(case, exchange) {
+        let (at, said) = (exchange.response?, "200 with a page".to_owned());
+        return Some(Sign { at, said, spoken: "HTTP", answer: WEB_SERVER, better: "", certain: true });
+    }
     if exchange.status.is_some() || !exchange.is_connect() {
         return None;
     }
@@ -220,12 +249,26 @@ fn over_http_or_socks(case: &Case, connection: &Connection, exchange: &Exchange)
             better: "socks5",
             certain: false,
         }),
+        // Servers that expect TLS hang up at CONNECT without an alert (OpenSSL: `ssl/record`, "https proxy request").
+        false if TLS_PORTS.contains(&connection.server.port()) => Some(Sign {
+            at,
+            said,
+            spoken: "HTTP",
+            answer: "it hangs up without an answer, on a port where TLS is spoken",
+            better: "https",
+            certain: false,
+        }),
         _ => None,
     }
 }
 
+/// Whether another protocol than plain HTTP is spoken on that port by custom.
+pub(super) fn has_custom(port: u16) -> bool {
+    TLS_PORTS.contains(&port) || SOCKS_PORTS.contains(&port)
+}
+
 /// The proxy's own FIN or reset, with no mark of a forgery.
-fn hung_up(case: &Case, connection: &Connection) -> Option<(Moment, String)> {
+pub(super) fn hung_up(case: &Case, connection: &Connection) -> Option<(Moment, String)> {
     match connection.end {
         End::Reset { direction: Direction::ToClient, at } => {
             let segment = connection.segments.iter().find(|segment| segment.at == at)?;

@@ -141,6 +141,15 @@ fn a_nats_time_out_and_a_reset_after_the_close_are_nothing() {
 }
 
 #[test]
+fn a_router_that_clears_its_table_after_the_clients_own_reset_forges_nothing() {
+    let mut scene = scene();
+    let mut tcp = working(&mut scene);
+    scene.client_sends(&mut tcp, RST, &[]);
+    scene.after_ms(18_000).reset(&tcp, 255);
+    assert_eq!(scene.accused(), []);
+}
+
+#[test]
 fn a_reset_that_the_client_ignored_stays_at_medium() {
     let mut scene = scene();
     let mut tcp = working(&mut scene);
@@ -255,6 +264,44 @@ fn a_transfer_that_breaks_off_before_its_end_is_stalled_and_an_idle_one_is_not()
 }
 
 #[test]
+fn a_transfer_that_stops_within_a_record_is_stalled_whatever_its_flags() {
+    for (sent, expected) in [(1_000, vec![Code::TcpStalled]), (1_405, vec![])] {
+        let mut scene = scene();
+        let mut tcp = working(&mut scene);
+        scene.server_sends(&mut tcp, PSH, record(23, &[7; 1_400]).get(..sent).unwrap());
+        scene.client_sends(&mut tcp, ACK, &[]);
+        scene.after_ms(14_000);
+        scene.client_sends(&mut tcp, FIN, &[]);
+        let close = tcp.client_seq - 1;
+        for pause in [250, 250, 500] {
+            scene.after_ms(pause);
+            scene.tcp(&tcp, true, 64, FIN | ACK, close, tcp.server_seq, &[], true);
+        }
+        assert_eq!(scene.accused(), expected, "{sent} bytes");
+        if !expected.is_empty() {
+            assert!(cited(&scene.finding(Code::TcpStalled)).contains(&scene.last_frame()));
+        }
+    }
+}
+
+#[test]
+fn every_forged_refusal_of_a_volley_is_cited() {
+    let mut scene = scene();
+    let tcp = scene.connect("142.250.74.113:443");
+    scene.syn(&tcp);
+    scene.after_ms(4);
+    let forged: Vec<u32> = (0..3)
+        .map(|_| {
+            scene.refuse(&tcp, 61);
+            scene.after_ms(1);
+            scene.last_frame()
+        })
+        .collect();
+    let finding = scene.finding(Code::TcpRefusalInjected);
+    assert!(forged.iter().all(|frame| cited(&finding).contains(frame)));
+}
+
+#[test]
 fn keep_alive_probes_that_are_answered_show_a_live_connection() {
     for answered in [true, false] {
         let mut scene = scene();
@@ -320,5 +367,33 @@ fn neither_loss_at_full_speed_nor_a_slow_server_nor_a_short_transfer_is_throttle
         let mut scene = scene();
         download(&mut scene, segments, pause, lost_of, flags);
         assert_eq!(scene.accused(), [], "{segments} segments every {pause} ms, one of {lost_of} lost");
+    }
+}
+
+/// Most of a window is lost at once and sent again, each segment after its pause.
+fn sent_again(scene: &mut Scene, pauses_ms: impl Iterator<Item = i64>) {
+    let mut tcp = working(scene);
+    let place = tcp.server_seq;
+    tcp.server_seq = place + 60 * 1_448;
+    scene.server_sends(&mut tcp, 0, &[7; 1_448]);
+    for (number, pause) in (0_u32..60).zip(pauses_ms) {
+        scene.after_ms(pause);
+        scene.tcp(&tcp, false, SERVER_TTL, ACK, place + number * 1_448, tcp.client_seq, &[7; 1_448], true);
+        scene.client_sends(&mut tcp, ACK, &[]);
+    }
+    scene.client_sends(&mut tcp, FIN, &[]);
+}
+
+#[test]
+fn what_passes_a_policer_comes_evenly_and_what_is_lost_by_chance_in_fits_and_starts() {
+    // Two at a time every quarter of a second, as after time-outs that a bucket sets.
+    let policed = (0..60).map(|number| if number % 2 == 0 { 240 } else { 30 });
+    let by_chance = [30, 30, 30, 30, 230, 430, 30, 30, 830, 1_630].into_iter().cycle();
+    let pauses: [(Vec<i64>, Vec<Code>); 2] =
+        [(policed.collect(), vec![Code::TcpThrottled]), (by_chance.take(60).collect(), vec![])];
+    for (pauses, expected) in pauses {
+        let mut scene = scene();
+        sent_again(&mut scene, pauses.iter().copied());
+        assert_eq!(scene.accused(), expected, "{pauses:?}");
     }
 }

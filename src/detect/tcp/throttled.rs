@@ -1,7 +1,8 @@
 //! Transfers that crawl because the path drops what exceeds a rate.
 //!
 //! A policer shows in three things together: many segments are lost, the rate is flat, and it is far below what that loss
-//! alone would leave. Random loss fails the last test: it slows a transfer down to what Padhye's formula says, no further.
+//! alone would leave, or as even as only a token bucket makes it. Random loss fails the last test: it slows a transfer down
+//! to what Padhye's formula says, no further, and in fits and starts, by time-outs that double.
 
 use super::{Case, Code, Confidence, Connection, Direction, Evidence, Fault, Finding, Opening, Segment, Span, called};
 use crate::detect::subject::{best_name, subject};
@@ -14,6 +15,8 @@ const LASTS: Span = Span::from_seconds(5);
 const BYTES: u64 = 48 << 10;
 /// Losses in percent of the segments.
 const LOSS_PERCENT: u64 = 5;
+/// A segment this long is as long as the path takes them.
+const FULL_SIZE: u32 = 1_200;
 /// Lost segments at least.
 const LOST: u64 = 4;
 /// The rate is below what the loss leaves by this factor.
@@ -22,6 +25,13 @@ const BELOW: f64 = 3.0;
 const CRAWL: f64 = 128.0 * 1024.0;
 /// The whole of a flat transfer is slower than its parts by less than this factor.
 const FLAT: f64 = 2.0;
+/// Segments that show how even a rate is.
+const EVEN_SEGMENTS: u64 = 24;
+/// The largest distance of what came from what an even rate brings, times the root of the number of segments. Arrivals by
+/// chance stay below it once in a hundred times (Kolmogorov's distribution), random loss with its time-outs less often.
+const EVEN: f64 = 0.45;
+/// A bucket that was full lets more pass at the beginning.
+const BUCKET: f64 = 0.5;
 /// Evidence cited.
 const CITED: usize = 48;
 
@@ -33,6 +43,8 @@ struct Crawl {
     possible: f64,
     lost: Vec<Segment>,
     segments: u64,
+    /// What came came evenly.
+    even: bool,
 }
 
 pub(super) fn assess(case: &Case, group: &[&Connection]) -> Option<Finding> {
@@ -47,15 +59,20 @@ pub(super) fn assess(case: &Case, group: &[&Connection]) -> Option<Finding> {
             && rate(other.segments.towards(Direction::ToClient), other.bytes.to_client)
                 .is_some_and(|rate| rate > worst.rate * 5.0)
     });
+    let below = worst.rate * BELOW < worst.possible;
+    let how = if below {
+        format!("which alone would leave {:.0} KB/s", worst.possible / 1e3)
+    } else {
+        "and the rest came at an even rate, which loss alone does not leave".to_owned()
+    };
     let summary = format!(
-        "The transfer from {} crawls at {:.1} KB/s: {} of {} segments seen were lost on the way, which alone would leave {:.0} KB/s.",
+        "The transfer from {} crawls at {:.1} KB/s: {} of {} segments seen were lost on the way, {how}.",
         called(&subject),
         worst.rate / 1e3,
         worst.lost.len(),
         worst.segments,
-        worst.possible / 1e3,
     );
-    let signs = usize::from(crawls.len() > 1) + usize::from(fast.is_some());
+    let signs = usize::from(crawls.len() > 1) + usize::from(fast.is_some()) + usize::from(worst.even);
     let sure = if signs >= 1 { Confidence::Moderate } else { Confidence::Weak };
     let first = worst.lost.first()?;
     let evidence = Evidence::segment("sent_again", first.at, connection.flow, "");
@@ -74,7 +91,10 @@ pub(super) fn assess(case: &Case, group: &[&Connection]) -> Option<Finding> {
     };
     Some(
         finding
-            .excluding("random loss", "the rate is far below what the loss alone would leave")
+            .excluding(
+                "random loss",
+                if below { "the rate is far below what the loss alone would leave" } else { "the rate is even" },
+            )
             .not_excluding("congestion")
             .with_remedy("Repeat at another time of the day and from another network; ask the provider whether it limits this address.", None)
             .with_reference("RFC 7567 §4.2"),
@@ -95,7 +115,7 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
         return None;
     }
     let whole = rate(connection.segments.towards(Direction::ToClient), connection.bytes.to_client)?;
-    let (head, tail) = (&connection.segments.head, &connection.segments.tail);
+    let (head, tail) = &by_time(connection);
     let mut lost = late(head);
     lost.extend(late(tail));
     let segments = data(head).count() + data(tail).count();
@@ -121,10 +141,63 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
     #[expect(clippy::cast_precision_loss, reason = "counts of packets are small")]
     let share = lost_count as f64 / segments as f64;
     let possible = padhye(f64::from(largest.min(1_460)), rtt, share);
-    let crawls = flowing < CRAWL && flowing * BELOW < possible;
+    let even = is_even(connection);
+    let crawls = flowing < CRAWL && (flowing * BELOW < possible || even);
     // A transfer that is much slower on the whole than where it flows has pauses.
     let flat = flowing < whole * FLAT;
-    (crawls && flat).then_some(Crawl { rate: flowing, possible, lost, segments })
+    (crawls && flat).then_some(Crawl { rate: flowing, possible, lost, segments, even })
+}
+
+/// The first and the last segments as they came: a recorder with several queues writes them in another order.
+fn by_time(connection: &Connection) -> (Vec<Segment>, Vec<Segment>) {
+    let sorted = |segments: &[Segment]| {
+        let mut segments = segments.to_vec();
+        segments.sort_by_key(|segment| segment.at.time);
+        segments
+    };
+    (sorted(&connection.segments.head), sorted(&connection.segments.tail))
+}
+
+/// Whether data came as evenly as a token bucket lets them, from half a second after the first full-size segment on to the last.
+fn is_even(connection: &Connection) -> bool {
+    let full = |segment: &&Segment| segment.length >= FULL_SIZE;
+    let came = || connection.segments.towards(Direction::ToClient);
+    let (Some(start), Some(end)) = (came().find(full), came().rfind(full)) else { return false };
+    // How much had come at each segment; what was not kept between the first and the last ones is known by its bytes.
+    let (head, tail) = &by_time(connection);
+    let sum = |segments: &[Segment]| data(segments).map(|segment| u64::from(segment.length)).sum::<u64>();
+    let after = if connection.segments.omitted == 0 {
+        sum(head)
+    } else {
+        connection.bytes.to_client.saturating_sub(sum(tail)).max(sum(head))
+    };
+    let mut progress = 0;
+    let mut points: Vec<(f64, u64)> = Vec::new();
+    for (part, begins) in [(head, 0), (tail, after)] {
+        progress = progress.max(begins);
+        for segment in data(part) {
+            progress += u64::from(segment.length);
+            points.push((seconds(segment.at.time.since(start.at.time)), progress));
+        }
+    }
+    let until = seconds(end.at.time.since(start.at.time));
+    points.retain(|(at, _)| (BUCKET..=until).contains(at));
+    let (Some((first, least)), Some((last, most))) = (points.first().copied(), points.last().copied()) else {
+        return false;
+    };
+    if last - first < seconds(LASTS) - BUCKET {
+        return false;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more digits")]
+    let share = |part: u64| part.saturating_sub(least) as f64 / most.saturating_sub(least).max(1) as f64;
+    let farthest = points
+        .iter()
+        .map(|(at, progress)| (share(*progress) - (at - first) / (last - first)).abs())
+        .fold(0.0_f64, f64::max);
+    let count = most.saturating_sub(least) / u64::from(start.length);
+    #[expect(clippy::cast_precision_loss, reason = "there are few segments")]
+    let root = (count as f64).sqrt();
+    count >= EVEN_SEGMENTS && farthest * root < EVEN
 }
 
 /// Bytes, and the seconds that they took.

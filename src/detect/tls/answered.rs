@@ -5,9 +5,10 @@ use super::{
     is_new_style, is_proxy, mirror_remedy, segment_at, shape_remedy, strongest,
 };
 use crate::detect::subject::called;
-use crate::finding::{Fault, Severity};
-use crate::observation::{Segment, alert_name};
+use crate::finding::{Detail, Fault, Severity};
+use crate::observation::{Segment, TtlMark, alert_name};
 use crate::reference::Reference;
+use crate::types::Direction;
 
 /// Alerts by which a TLS server says that it does not know the name (RFC 6066 §3, RFC 8446 §6.2).
 const UNRECOGNIZED_NAME: u8 = 112;
@@ -62,6 +63,13 @@ fn reset(
     // Another TTL alone, after a full round trip, may be a firewall in front of the server.
     let ttl_alone = marks.classes() == 1 && marks.ttl.is_some();
     let at_leisure = ttl_alone && resets.iter().all(|(attempt, resets)| after_round_trip(case, attempt, resets));
+    // As far away as the server, and as slow: what stands in front of it, with another system's initial TTL.
+    // It keeps the hello to itself, whatever the name.
+    let in_front = at_leisure
+        && marks.ttl.is_some_and(TtlMark::as_far)
+        && controls.other_name.is_none()
+        && !resets.iter().any(|(attempt, resets)| server_spoke(attempt, resets));
+    let forged = forged && !in_front;
     let (code, fault, sure, summary) = if controls.smaller.is_some() && controls.same.is_none() {
         let sure = if forged { Confidence::Strong } else { Confidence::Moderate };
         let summary = format!("Connections to {host} are reset when the ClientHello is large; a smaller one passes.");
@@ -71,6 +79,12 @@ fn reset(
         let sure = confidence(case, &marks, connections, controls.other_name.is_some());
         let summary = format!("Resets that {host} did not send follow its ClientHello: {}.", marks.words());
         (Code::TlsSniReset, Fault::Interference, sure, summary)
+    } else if in_front {
+        let summary = format!(
+            "What stands in front of {host} resets the connection at the ClientHello: after a full round trip, and from as far away as the server ({}).",
+            marks.words()
+        );
+        (Code::TlsServerReset, Fault::Server, Confidence::Weak, summary)
     } else {
         let summary = if in_tunnel {
             format!("The proxy resets the tunnel to {host} at the ClientHello; what it met behind cannot be seen.")
@@ -92,6 +106,9 @@ fn reset(
     for (attempt, resets) in resets.iter().take(CITED) {
         attempt.cite_hello(&mut finding);
         resets.iter().take(8).for_each(|(segment, marks)| finding.cite(evidence(attempt, segment, marks)));
+        if let Some(at) = resets.iter().find_map(|(_, marks)| marks.sender_went_on) {
+            finding.cite(Evidence::segment("server_goes_on", at, attempt.connection.flow, ""));
+        }
         if forged {
             attempt.cite_unanswered(&mut finding);
         }
@@ -103,21 +120,26 @@ fn reset(
         finding =
             finding.with_number("reset_after_ns", early.after.nanos()).with_number("round_trip_ns", early.rtt.nanos());
     }
-    if at_leisure {
+    if in_front {
+        finding = finding.not_excluding("a filter on the path that is as far away as the server");
+    } else if at_leisure {
         finding = finding.not_excluding("a firewall or balancer directly in front of the server");
     }
     if resets.iter().any(|(attempt, _)| attempt.passed()) && forged {
         finding = finding.not_excluding("the server's certificate, not the name, sets it off");
     }
     finding = finding.with_number("connections", i64::try_from(resets.len()).unwrap_or(i64::MAX));
+    if in_tunnel {
+        finding.details.insert("tunnel", Detail::Flag(true));
+    }
     Some(shape(case, finish(finding, &marks), controls, group))
 }
 
 /// Names the alternatives that marks and controls exclude or leave open.
 fn finish(mut finding: Finding, marks: &Marks) -> Finding {
-    if marks.any() {
+    if marks.any() && finding.code != Code::TlsServerReset {
         finding = finding.excluding("the server itself does it", marks.words());
-    } else if finding.code == Code::TlsServerReset {
+    } else if finding.code == Code::TlsServerReset && !marks.any() {
         finding = finding.not_excluding("a device close to the server that copies its TTL");
     }
     finding.with_reference("RFC 9293 §3.10.7").with_reference("RFC 8446 §4.1.2")
@@ -179,6 +201,16 @@ fn after_round_trip(case: &Case, attempt: &Attempt<'_>, resets: &[(Segment, Mark
     })
 }
 
+/// Whether something else than a reset came between the hello and its resets.
+fn server_spoke(attempt: &Attempt<'_>, resets: &[(Segment, Marks)]) -> bool {
+    let last = resets.last().map(|(segment, _)| segment.at);
+    attempt
+        .connection
+        .segments
+        .towards(Direction::ToClient)
+        .any(|segment| !segment.flags.rst() && segment.at > attempt.at() && last.is_some_and(|last| segment.at < last))
+}
+
 fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin: &Segment) -> Finding {
     let subject = group_subject(case, group);
     let host = called(&subject);
@@ -207,16 +239,21 @@ fn closed(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, fin:
         } else {
             let summary =
                 "HOST closes the connection at the ClientHello; nothing about the close points at anybody else.";
-            (Fault::Server, summary)
+            (if marks.blind { Fault::Unknown } else { Fault::Server }, summary)
         };
-        (Code::TlsServerReset, fault, Confidence::Moderate, "close", summary.replace("HOST", &host))
+        let sure = if marks.blind { Confidence::Weak } else { Confidence::Moderate };
+        (Code::TlsServerReset, fault, sure, "close", summary.replace("HOST", &host))
     };
     let mut finding =
         Finding::new(code, fault, sure, subject, Evidence::segment(role, fin.at, flow, marks.words()), summary);
+    if closes.iter().any(|(attempt, ..)| attempt.in_tunnel()) {
+        finding.details.insert("tunnel", Detail::Flag(true));
+    }
     for (attempt, fin, marks) in closes.into_iter().take(CITED) {
         attempt.cite_hello(&mut finding);
         finding.cite(Evidence::segment(role, fin.at, attempt.connection.flow, marks.words()));
         if code == Code::TlsSniClosed {
+            attempt.cite_resets(&mut finding);
             attempt.cite_unanswered(&mut finding);
         }
     }
@@ -244,9 +281,13 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, refer
         (Code::TlsAlertInjected, Fault::Interference, sure, "forged_alert", summary)
     } else {
         let seen_ttl = alerts.first().is_some_and(|(.., segment)| segment.is_some()) && !marks.blind;
-        let sure = if seen_ttl { Confidence::Strong } else { Confidence::Moderate };
+        let (fault, sure) = match (seen_ttl, marks.blind) {
+            (true, _) => (Fault::Server, Confidence::Strong),
+            (false, false) => (Fault::Server, Confidence::Moderate),
+            (false, true) => (Fault::Unknown, Confidence::Weak),
+        };
         let summary = format!("{host} itself refuses the handshake with {what}.");
-        (Code::TlsServerAlert, Fault::Server, sure, "alert", summary)
+        (Code::TlsServerAlert, fault, sure, "alert", summary)
     };
     let Some((attempt, first, ..)) = alerts.first() else {
         return not_tls(case, group, reference);
@@ -265,13 +306,21 @@ fn alert(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>, refer
             finding.cite(Evidence::segment("forged_close", fin, attempt.connection.flow, ""));
         }
         if code == Code::TlsAlertInjected {
+            attempt.cite_resets(&mut finding);
             attempt.cite_unanswered(&mut finding);
         }
     }
     if code == Code::TlsServerAlert {
-        finding = finding
-            .excluding("an alert forged on the path", "it comes after a full round trip with the server's own IP TTL")
-            .not_excluding("a device in front of the server that speaks with its TTL");
+        finding = if marks.blind {
+            finding.not_excluding("an alert forged on the path: the server's own IP TTL or round trip is not known")
+        } else {
+            finding
+                .excluding(
+                    "an alert forged on the path",
+                    "it comes after a full round trip with the server's own IP TTL",
+                )
+                .not_excluding("a device in front of the server that speaks with its TTL")
+        };
         if description == UNRECOGNIZED_NAME {
             finding = finding.with_remedy(
                 format!("The server does not serve {host}: check the name in GOPROXY or the module path, or ask the server's operator for a certificate for it."),
@@ -334,6 +383,7 @@ fn not_tls(case: &Case, group: &[&Attempt<'_>], reference: &Reference) -> Findin
             finding.cite(Evidence::segment("close", fin, attempt.connection.flow, ""));
         }
         if forged {
+            attempt.cite_resets(&mut finding);
             attempt.cite_unanswered(&mut finding);
         }
     }

@@ -12,8 +12,12 @@ use crate::types::Span;
 
 /// Residual blocks were seen to last 90 or 180 seconds.
 const LASTS: Span = Span::from_seconds(180);
-/// SYNs of one connection, or connections with two of them, that make silence.
+/// SYNs that make silence, of one connection or of several.
 const SYNS: usize = 3;
+/// A SYN that got no answer for so long gets none.
+const PATIENCE: Span = Span::from_millis(250);
+/// Hellos with the trigger's own name that vanish after its reset: one alone may have lost its reset.
+const VANISHED: usize = 2;
 
 /// What was caught in a block.
 enum Caught<'a, 'c> {
@@ -55,24 +59,42 @@ fn blocked<'c>(case: &'c Case, trigger: &Attempt<'c>, group: &[&Attempt<'c>], al
     let within = |at: Moment| at > trigger.at() && at.time.since(trigger.at().time) <= LASTS;
     let elsewhere =
         |attempt: &&Attempt<'_>| attempt.connection.server == trigger.connection.server && attempt.host != trigger.host;
-    // A name that is never answered at another time may be blocked for its own sake.
-    let passes = |host: &Option<String>| all.iter().find(|attempt| attempt.host == *host && attempt.passed());
+    // A name that is never answered at another time may be reset for its own sake. What resets one name and swallows the
+    // next one's hello does not go by names.
+    let passes = |host: &Option<String>| all.iter().any(|attempt| attempt.host == *host && attempt.passed());
+    let vanished = |attempt: &Attempt<'_>| matches!(attempt.fate, Fate::HelloVanished { .. });
+    let own =
+        all.iter().filter(|attempt| !elsewhere(attempt) && attempt.connection.server == trigger.connection.server);
+    let own: Vec<_> = own.filter(|attempt| within(attempt.at()) && vanished(attempt)).collect();
+    let own = if own.len() >= VANISHED { own } else { Vec::new() };
     let handshakes = all
         .iter()
         .filter(elsewhere)
-        .filter(|attempt| within(attempt.at()) && passes(&attempt.host).is_some())
-        .filter(|attempt| forged_resets(attempt).is_some() || matches!(attempt.fate, Fate::HelloVanished { .. }))
+        .filter(|attempt| within(attempt.at()))
+        .filter(|attempt| vanished(attempt) || (passes(&attempt.host) && forged_resets(attempt).is_some()))
+        .chain(own)
         .map(Caught::Handshake);
     // The address did answer SYNs before the reset.
     let openings = judged_connections(case)
         .filter(|connection| connection.server == trigger.connection.server && within(connection.first))
         .filter_map(|connection| closed(case, connection));
+    let openings: Vec<_> = openings.collect();
+    let silent =
+        openings.iter().map(|caught| if let Caught::Opening(_, syns, None) = caught { syns.len() } else { SYNS });
+    let openings = if silent.sum::<usize>() >= SYNS { openings } else { Vec::new() };
     let caught: Vec<Caught<'_, '_>> = handshakes.chain(openings).collect();
     let first = caught.first()?;
     let subject = group_subject(case, group);
     let resets: Vec<_> = group.iter().filter_map(|attempt| Some((*attempt, forged_resets(attempt)?))).collect();
     let marks = strongest(resets.iter().flat_map(|(_, resets)| resets.iter().map(|(_, marks)| marks)));
     let how = match first {
+        Caught::Handshake(attempt) if attempt.host == trigger.host => {
+            "its repetitions on other connections vanish".to_owned()
+        }
+        Caught::Handshake(attempt) if vanished(attempt) => format!(
+            "ClientHellos to the same address vanish, even for {}",
+            attempt.host.as_deref().unwrap_or("another name")
+        ),
         Caught::Handshake(attempt) => format!(
             "so is every connection to the same address, even for {}",
             attempt.host.as_deref().unwrap_or("another name")
@@ -156,7 +178,11 @@ fn blocked<'c>(case: &'c Case, trigger: &Attempt<'c>, group: &[&Attempt<'c>], al
 /// A connection that the address did not let in: silence, or a refusal that it did not send.
 fn closed<'a, 'c>(case: &'c Case, connection: &'c Connection) -> Option<Caught<'a, 'c>> {
     match &connection.opening {
-        Opening::Unanswered { syns } if syns.len() >= SYNS => Some(Caught::Opening(connection, syns, None)),
+        Opening::Unanswered { syns }
+            if case.recording.until().is_some_and(|end| end.since(connection.first.time) >= PATIENCE) =>
+        {
+            Some(Caught::Opening(connection, syns, None))
+        }
         Opening::Refused { syns, reset } => {
             let segment = segment_at(connection, *reset)?;
             let marks = case.marks(connection, &segment);

@@ -223,7 +223,9 @@ fn intolerance(case: &Case, group: &[&Attempt<'_>], controls: &Controls<'_, '_>,
     let summary = format!("TCP to {host} opens, but {what}{then}.");
     let sure = match (cut, controls.smaller.is_some()) {
         (true, true) => Confidence::Proven,
-        (true, false) | (false, true) => Confidence::Strong,
+        (false, true) => Confidence::Strong,
+        // A filter that wants the whole hello before it looks for the name leaves the same traces.
+        (true, false) => Confidence::Moderate,
         (false, false) => Confidence::Weak,
     };
     let mut finding =

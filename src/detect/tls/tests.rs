@@ -1,6 +1,7 @@
 //! Every TLS code beside its nearest innocent look-alike, written packet by packet.
 
 mod answered;
+mod residual;
 mod silent;
 mod tunnel;
 

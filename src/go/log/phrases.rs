@@ -74,6 +74,10 @@ pub(super) fn kind(text: &str) -> Option<GoErrorKind> {
     {
         return Some(GoErrorKind::ZipInvalid);
     }
+    if let Some(other) = between(text, "proxy returned info for version ", " instead of requested version") {
+        let detail = format!("it describes version {}", limited(other, 80));
+        return Some(GoErrorKind::InvalidProxyResponse { detail });
+    }
     if has("no secure protocol found for repository") {
         return Some(GoErrorKind::NoSecureProtocol);
     }

@@ -70,11 +70,14 @@ pub(super) struct Parsed {
     pub(super) whole: bool,
 }
 
-/// Reads the body of a `ClientHello`, or its beginning. `None` when not even the fixed head is there.
+/// Reads the body of a `ClientHello`, or its beginning. `None` when not even the version is there.
 pub(super) fn client_hello(body: &[u8], started: Moment, at: Moment) -> Option<Parsed> {
     let mut reader = Reader(body);
     let legacy_version = reader.u16()?;
-    let random = reader.take(32)?.try_into().ok()?;
+    // Recorders that cut packets after 96 bytes leave half of it.
+    let seen = reader.take(reader.0.len().min(32))?;
+    let mut random = [0; 32];
+    random.iter_mut().zip(seen).for_each(|(to, from)| *to = *from);
     let mut parsed = Parsed {
         hello: ClientHello {
             at,

@@ -107,6 +107,29 @@ impl Records {
         &self.pending
     }
 
+    /// Whether a record has begun and not come to its end.
+    pub(super) fn is_open(&self) -> bool {
+        self.skipping > 0 || !self.pending.is_empty()
+    }
+
+    /// Only follows where records begin and end.
+    pub(super) fn skim(&mut self, piece: &[u8]) {
+        let Some(mut input) = self.resume(piece) else { return };
+        let mut goes_on = true;
+        while goes_on {
+            goes_on = self
+                .read(&mut input, |met| match met {
+                    Met::Record(_) => Some(true),
+                    Met::Needed => Some(false),
+                    Met::NotTls => None,
+                })
+                .unwrap_or_else(|| {
+                    self.lost = Some(Veil::Gap);
+                    false
+                });
+        }
+    }
+
     /// Reads one record from the front of `input` and calls `take` with it; `input` moves on.
     pub(super) fn read<R>(&mut self, input: &mut &[u8], take: impl FnOnce(Met<'_>) -> R) -> R {
         if self.skipping > 0 {

@@ -117,6 +117,10 @@ impl Session {
             not_tls.head.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
             return;
         }
+        if self.is_over() {
+            self.sides.of_mut(direction).records.skim(bytes);
+            return;
+        }
         // What the server said before the hello answers something else, that was not recorded.
         let before_hello = self.hello.as_ref().is_some_and(|hello| at < hello.started);
         if direction == Direction::ToClient
@@ -161,7 +165,7 @@ impl Session {
     /// A hole in one direction.
     pub(crate) fn gap(&mut self, direction: Direction, at: Moment, length: u64, veil: Veil) {
         if direction == Direction::ToServer && self.hello.is_none() {
-            self.read_half_hello(at);
+            self.read_half_hello(at, Some(veil));
         }
         let side = self.sides.of_mut(direction);
         side.position = side.position.saturating_add(length);
@@ -176,8 +180,8 @@ impl Session {
         }
     }
 
-    /// Nothing more can be learned: both sides are encrypted and the client has spoken, or one of them has given up.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Nothing more can be learned but where records end: both sides are encrypted and the client has spoken, or one of them has given up.
+    fn is_over(&self) -> bool {
         !self.is_being_decrypted()
             && self.sides.to_server.encrypted
             && self.sides.to_client.encrypted
@@ -198,7 +202,7 @@ impl Session {
         unseen: impl Fn(Direction) -> Option<Veil>,
     ) -> Handshake {
         if self.hello.is_none() {
-            self.read_half_hello(last);
+            self.read_half_hello(last, None);
         }
         self.count_held();
         let client_veil =
@@ -230,6 +234,7 @@ impl Session {
             alerts: self.alerts,
             not_tls: self.not_tls,
             client_records: self.client_records,
+            record_open: self.sides.to_client.records.is_open(),
             outcome,
             decrypted,
         }
@@ -396,7 +401,7 @@ impl Session {
     }
 
     /// Reads what came of a hello whose rest will not come.
-    fn read_half_hello(&mut self, at: Moment) {
+    fn read_half_hello(&mut self, at: Moment, veil: Option<Veil>) {
         let side = &self.sides.to_server;
         let (in_record, in_message) = (side.records.unfinished(), side.messages.unfinished());
         let half = if in_message.is_empty() {
@@ -408,8 +413,11 @@ impl Session {
         let started = side.message_started.unwrap_or(at);
         let Some(mut parsed) = hello::client_hello(body, started, at) else { return };
         parsed.hello.segments = side.pieces;
-        parsed.hello.bytes = u32::try_from(half.len() + 5).unwrap_or(u32::MAX);
-        let veil = side.veil.unwrap_or(Veil::EndOfCapture);
+        // The record says how long it is, however little of it was recorded.
+        let declared =
+            in_record.get(3..5).map_or(0, |length| length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)));
+        parsed.hello.bytes = u32::try_from(half.len().max(declared) + 5).unwrap_or(u32::MAX);
+        let veil = side.veil.or(veil).unwrap_or(Veil::EndOfCapture);
         self.server_name = Some(parsed.server_name.map_or(Sighting::Hidden(veil), Sighting::Seen));
         self.hello = Some(parsed.hello);
     }

@@ -27,7 +27,9 @@ type config struct {
 	KeysFile string `json:"keys_file"`
 	// SumdbKeyFile receives the verifier key of the checksum database, as for GOSUMDB.
 	SumdbKeyFile string `json:"sumdb_key_file"`
-	Sites        []site `json:"sites"`
+	// WrongSumdb makes the database hold another hash of the module's archive.
+	WrongSumdb bool   `json:"wrong_sumdb"`
+	Sites      []site `json:"sites"`
 	// Proxy is the client's way out, if it has one of the lab's own.
 	Proxy *proxy `json:"proxy"`
 }
@@ -36,8 +38,9 @@ type config struct {
 type site struct {
 	Names  []string `json:"names"`
 	Listen []string `json:"listen"`
-	// TLS is the highest version spoken: "1.2", "1.2-cbc" (with no suite but one
-	// of CBC, as old appliances do), "1.3", or "none".
+	// TLS is the highest version spoken: "1.1", "1.2", "1.2-cbc" (with no suite but one
+	// of CBC, as old appliances do), "1.3", "1.3-mtls" and "1.2-mtls" (a certificate
+	// of the client is asked for), or "none".
 	TLS string `json:"tls"`
 	// Chain says what the server sends, see chainFor.
 	Chain string `json:"chain"`
@@ -68,7 +71,7 @@ func main() {
 		}
 	}
 
-	database, err := newSumdb()
+	database, err := newSumdb(c.WrongSumdb)
 	if err != nil {
 		log.Fatalf("checksum database: %v", err)
 	}

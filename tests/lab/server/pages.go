@@ -16,6 +16,9 @@ const (
 	fortiGuard   = "<!DOCTYPE html>\n<html><head><title>Web Filter Violation</title></head><body><h1>FortiGuard Intrusion Prevention - Access Blocked</h1><p>Web Page Blocked</p><p>Powered By FortiGuard.</p></body></html>\n"
 	notFromHere  = "<!DOCTYPE html>\n<html lang=en><title>Error 403 (Forbidden)!!1</title><a href=//www.google.com/><span id=logo aria-label=Google></span></a><p><b>403.</b> <ins>That’s an error.</ins><p>Your client does not have permission to get URL <code>/</code> from this server. This service is not available in your location. <ins>That’s all we know.</ins>\n"
 	challenge    = "<!DOCTYPE html>\n<html><head><title>Just a moment...</title></head><body><noscript>Enable JavaScript and cookies to continue</noscript><script src=\"/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1\"></script></body></html>\n"
+	metaRefresh  = "<html><head><meta http-equiv=\"refresh\" content=\"0; url=http://login.portal.example/hotspot?continue=x\"></head><body></body></html>\n"
+	portalForm   = "<!DOCTYPE html>\n<html><head><title>Guest WiFi</title></head><body><h1>Welcome to the guest network</h1><form method=\"post\" action=\"/login\"><input name=\"username\"><input type=\"password\" name=\"password\"><p>Accept the terms of use to connect to the internet.</p></form></body></html>\n"
+	signIn       = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form action=\"/users/sign_in\" method=\"post\"><input name=\"user\"><input type=\"password\" name=\"password\"></form></body></html>\n"
 	balancerText = "<html><head><title>503 Service Temporarily Unavailable</title></head>\n<body>\n<center><h1>503 Service Temporarily Unavailable</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>\n"
 )
 
@@ -99,14 +102,41 @@ func serveZipAsText(w http.ResponseWriter, r *http.Request) {
 	serveNothing(w, r)
 }
 
-// serveBigZip serves a zip of some 40 segments, whose content cannot be compressed.
-func serveBigZip(w http.ResponseWriter, r *http.Request) {
+// serveBigTampered serves a sound zip of some segments with another content.
+func serveBigTampered(w http.ResponseWriter, r *http.Request) {
+	if body := zipAskedFor(r, noise(8<<10)); body != nil {
+		answer(w, "application/zip", body)
+		return
+	}
+	serveModules(w, r)
+}
+
+// noise is the module's source with a comment that cannot be compressed.
+func noise(length int) string {
 	source := []byte(moduleSource + "\n// ")
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 56 << 10 {
+	for range length {
 		source = append(source, byte('!'+random.IntN(90)))
 	}
-	body := zipAskedFor(r, string(source)+"\n")
+	return string(source) + "\n"
+}
+
+// serveBigZip serves a zip of some 40 segments.
+func serveBigZip(w http.ResponseWriter, r *http.Request) {
+	serveZipOf(w, r, 56<<10, 200*time.Millisecond)
+}
+
+// hang never answers.
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// hangInZip stops for ever in the middle of the zip, between two records.
+func hangInZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 56<<10, time.Hour) }
+
+// serveSteadyZip serves a zip of about 53 KB without a pause.
+func serveSteadyZip(w http.ResponseWriter, r *http.Request) { serveZipOf(w, r, 64<<10, 0) }
+
+func serveZipOf(w http.ResponseWriter, r *http.Request, size int, pause time.Duration) {
+	body := zipAskedFor(r, noise(size))
 	if body == nil {
 		serveNothing(w, r)
 		return
@@ -115,7 +145,9 @@ func serveBigZip(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body[:len(body)/2])
 	// The pause lets the path cut the body where nothing is under way.
-	_ = http.NewResponseController(w).Flush()
-	time.Sleep(200 * time.Millisecond)
+	if pause > 0 {
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(pause)
+	}
 	_, _ = w.Write(body[len(body)/2:])
 }

@@ -13,12 +13,13 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // proxy is a way out for the client: CONNECT, inside TLS or not, or SOCKS.
 type proxy struct {
 	Listen string `json:"listen"`
-	// Scheme is that of the way to it: "http", "https" or "socks5".
+	// Scheme is that of the way to it: "http", "https" or "socks5"; "raw" says Reply before anything is asked.
 	Scheme string `json:"scheme"`
 	// Names and Chain are those of its certificate, see chainFor.
 	Names []string `json:"names"`
@@ -28,6 +29,14 @@ type proxy struct {
 	Password string `json:"password"`
 	// Deny lists hosts that its policy refuses.
 	Deny []string `json:"deny"`
+	// Reply is what it answers to the first request in place of anything else, as it stands.
+	Reply *string `json:"reply"`
+	// Then says how the connection goes on after Reply: "close", "reset" or "hang"; else it takes further requests.
+	Then string `json:"then"`
+	// Code is the reply code of SOCKS for every host, if it is not zero.
+	Code byte `json:"code"`
+	// Delay is how long it takes to answer.
+	Delay int `json:"delay_ms"`
 }
 
 // serve answers on l for ever.
@@ -35,6 +44,11 @@ func (p *proxy) serve(l net.Listener, a *authorities, keys io.Writer) error {
 	handle := p.connect
 	switch p.Scheme {
 	case "http":
+	case "raw":
+		handle = func(c net.Conn) error {
+			_, err := io.WriteString(c, *p.Reply)
+			return err
+		}
 	case "https":
 		chain, err := a.chainFor(p.Chain, p.Names)
 		if err != nil {
@@ -66,6 +80,24 @@ func (p *proxy) connect(c net.Conn) error {
 		request, err := http.ReadRequest(in)
 		if err != nil {
 			return err
+		}
+		time.Sleep(time.Duration(p.Delay) * time.Millisecond)
+		if p.Reply != nil {
+			if _, err := io.WriteString(c, *p.Reply); err != nil {
+				return err
+			}
+			switch p.Then {
+			case "close":
+				return nil
+			case "reset":
+				// What follows the answer is a hello, if that opened a tunnel.
+				_, _ = in.Peek(1)
+				return reset(c)
+			case "hang":
+				_, err := io.Copy(io.Discard, in)
+				return err
+			}
+			continue
 		}
 		host, _, err := net.SplitHostPort(request.Host)
 		status, more, body := http.StatusOK, "", ""
@@ -144,6 +176,9 @@ func (p *proxy) socks(c net.Conn) error {
 		_, err := c.Write([]byte{5, code, 0, 1, 0, 0, 0, 0, 0, 0})
 		return err
 	}
+	if p.Code != 0 {
+		return reply(p.Code)
+	}
 	if slices.Contains(p.Deny, host) {
 		return reply(2)
 	}
@@ -158,6 +193,14 @@ func (p *proxy) socks(c net.Conn) error {
 		return err
 	}
 	return splice(c, in, far)
+}
+
+// reset ends a connection with RST.
+func reset(c net.Conn) error {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	return c.(*net.TCPConn).SetLinger(0)
 }
 
 // splice carries bytes both ways until either side ends.

@@ -52,3 +52,23 @@ func redirectToBlockPage(w http.ResponseWriter, r *http.Request) {
 func redirectToMirror(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "https://goproxy.io"+r.URL.Path, http.StatusMovedPermanently)
 }
+
+// redirectToFilter is a filter that shows its page at an address of its own.
+func redirectToFilter(w http.ResponseWriter, r *http.Request) {
+	http.Redirect(w, r, "http://10.44.0.30/webfilter/deny.php?policy=12", http.StatusFound)
+}
+
+// serveOtherStorage is that service with another content in its zips.
+func serveOtherStorage(w http.ResponseWriter, r *http.Request) {
+	r.URL.Path = strings.TrimPrefix(r.URL.Path, "/proxy-golang-org-prod")
+	serveTamperedZip(w, r)
+}
+
+// serveZipFromStorage sends zips to a storage service over plain http, which nothing answers.
+func serveZipFromStorage(w http.ResponseWriter, r *http.Request) {
+	if zipAskedFor(r, moduleSource) != nil {
+		http.Redirect(w, r, "https://storage.googleapis.com:8443"+r.URL.Path, http.StatusFound)
+		return
+	}
+	serveModules(w, r)
+}

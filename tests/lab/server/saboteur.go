@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // Frame types and error codes of HTTP/2 (RFC 9113 sections 6 and 7).
@@ -25,8 +26,9 @@ const (
 //	cut-fin       the TCP connection is closed in the middle of the zip, without close_notify
 //	cut-notify    the same, with close_notify
 //	cut-reset     the TCP connection is reset in the middle of the zip
+//	late-reset    the TCP connection is reset after all of the zip and a close_notify
 var sabotages = map[string]bool{"goaway": true, "goaway-once": true, "calm": true, "cut-fin": true,
-	"cut-notify": true, "cut-reset": true}
+	"cut-notify": true, "cut-reset": true, "late-reset": true}
 
 // saboteur ends TLS itself and passes the frames of a proper server on, until its turn comes.
 func saboteur(kind string, config *tls.Config, handler http.Handler) func(net.Listener) error {
@@ -90,6 +92,12 @@ func saboteur(kind string, config *tls.Config, handler http.Handler) func(net.Li
 				return
 			}
 			if _, err := front.Write(frame); err != nil {
+				return
+			}
+			if kind == "late-reset" && zip {
+				_ = front.CloseWrite()
+				time.Sleep(20 * time.Millisecond)
+				_ = raw.SetLinger(0)
 				return
 			}
 		}

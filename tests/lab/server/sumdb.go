@@ -28,7 +28,8 @@ type sumdb struct {
 	records []string
 }
 
-func newSumdb() (*sumdb, error) {
+// newSumdb is one with a key of its own. Wrong makes it hold another hash of the module's archive.
+func newSumdb(wrong bool) (*sumdb, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -40,6 +41,9 @@ func newSumdb() (*sumdb, error) {
 	zipSum, err := hashZip(archive)
 	if err != nil {
 		return nil, err
+	}
+	if wrong {
+		zipSum = hashFiles(nil)
 	}
 	modSum := hashFiles(map[string][]byte{"go.mod": []byte(moduleFile)})
 	d := &sumdb{key: key}

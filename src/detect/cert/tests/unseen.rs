@@ -6,7 +6,7 @@ use crate::observation::Veil;
 const UNKNOWN: &str = "tls: failed to verify certificate: x509: certificate signed by unknown authority";
 
 /// A TLS 1.3 handshake whose client sends a first record of that length: 19 bytes are an alert.
-fn tls13(scene: &mut Scene, host: &str, at: &str, length: usize) {
+pub(super) fn tls13(scene: &mut Scene, host: &str, at: &str, length: usize) {
     let mut tcp = scene.connect(at);
     scene.open(&mut tcp);
     scene.hello(&mut tcp, host);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::finding::{Confidence, Fault};
-use crate::testing::RESOLVER_TTL;
+use crate::testing::{RESOLVER_TTL, SERVER_TTL};
 
 #[test]
 fn a_race_is_an_injected_answer() {
@@ -31,6 +31,16 @@ fn three_forged_answers_are_all_cited() {
     let found = finding(&scene, Code::DnsInjectedAnswer);
     assert_eq!(found.confidence(), Confidence::Proven);
     cites(&found, &[2, 3, 4]);
+}
+
+#[test]
+fn two_different_known_lies_need_no_honest_answer() {
+    let mut scene = Scene::new();
+    let question = scene.ask(NAME, RecordType::A);
+    scene.answer_as(&question, &[POISON], 0, 57, false);
+    scene.answer_as(&question, &["8.7.198.45"], 0, 91, false);
+    let found = finding(&scene, Code::DnsInjectedAnswer);
+    cites(&found, &[2, 3]);
 }
 
 #[test]
@@ -209,7 +219,7 @@ fn nothing_is_said_about_addresses_of_names_without_ranges() {
 
 #[test]
 fn unroutable_answers_for_public_names_are_bogons() {
-    for address in ["0.0.0.0", "127.0.0.1", "10.10.10.10", "192.0.2.1", "::1", "2001::1", "::"] {
+    for address in ["0.0.0.0", "127.0.0.1", "192.0.2.1", "::1", "2001::1", "::"] {
         let mut scene = Scene::new();
         let kind = if address.contains(':') { RecordType::AAAA } else { RecordType::A };
         let question = scene.ask(NAME, kind);
@@ -227,6 +237,28 @@ fn unroutable_answers_for_public_names_are_bogons() {
 }
 
 #[test]
+fn a_private_address_of_a_public_name_is_a_bogon_only_where_it_fails() {
+    for address in ["10.10.10.10", "100.64.3.3", "fd00::9"] {
+        let answered = || {
+            let mut scene = Scene::new();
+            scene.honest(NAME, &[GOOD]);
+            let kind = if address.contains(':') { RecordType::AAAA } else { RecordType::A };
+            let question = scene.ask(NAME, kind);
+            scene.answer(&question, &[address]);
+            scene
+        };
+        // It may be a company's mirror of the name.
+        assert_eq!(answered().findings()[0].code, Code::DnsUnexpectedRange, "{address}");
+        let mut fails = answered();
+        let server = std::net::SocketAddr::new(address.parse().unwrap(), 443);
+        let tcp = fails.connect(&server.to_string());
+        fails.syn(&tcp);
+        fails.after_ms(5).refuse(&tcp, SERVER_TTL);
+        assert_eq!(finding(&fails, Code::DnsBogonAnswer).confidence(), Confidence::Proven, "{address}");
+    }
+}
+
+#[test]
 fn a_poisoned_family_beside_a_working_one_is_less_bad() {
     let mut scene = Scene::new();
     scene.honest(NAME, &[GOOD]);
@@ -237,6 +269,46 @@ fn a_poisoned_family_beside_a_working_one_is_less_bad() {
     let found = finding(&scene, Code::DnsBogonAnswer);
     assert_eq!(found.severity, Severity::Medium);
     cites(&found, &[4]);
+}
+
+#[test]
+fn a_poisoned_family_that_go_fell_for_is_bad_though_the_other_is_honest() {
+    let mut scene = Scene::new();
+    scene.honest(NAME, &[GOOD, GOOD_V6]);
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &["10.66.6.6"]);
+    scene.answer(&questions.1, &[GOOD_V6]);
+    scene.log("go: x: Get \"https://proxy.golang.org/x\": dial tcp 10.66.6.6:443: i/o timeout");
+    assert_eq!(finding(&scene, Code::DnsBogonAnswer).severity, Severity::High);
+}
+
+#[test]
+fn a_poisoned_family_that_nobody_used_is_not_why_the_other_fails() {
+    let mut scene = Scene::new();
+    scene.honest(NAME, &[GOOD, GOOD_V6]);
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &[GOOD]);
+    scene.answer_as(&questions.1, &["2001::1f0d:4b21"], 0, 118, false);
+    scene.answer(&questions.1, &[GOOD_V6]);
+    let mut tcp = scene.connect("142.250.74.113:443");
+    scene.open(&mut tcp);
+    scene.hello(&mut tcp, NAME);
+    scene.reset(&tcp, 118);
+    scene.log("go: x: Get \"https://proxy.golang.org/x\": read tcp 192.168.1.23:40000->142.250.74.113:443: read: connection reset by peer");
+    assert_eq!(finding(&scene, Code::DnsInjectedAnswer).severity, Severity::Medium);
+}
+
+#[test]
+fn a_tunnels_address_is_a_bogon_where_nothing_answers_at_it() {
+    let mut scene = Scene::new();
+    let questions = ask(&mut scene, NAME);
+    scene.answer(&questions.0, &["198.18.0.5"]);
+    let tcp = scene.connect("198.18.0.5:443");
+    for _ in 0..3 {
+        scene.after_ms(1_000).syn(&tcp);
+    }
+    let found = finding(&scene, Code::DnsBogonAnswer);
+    assert_eq!((found.fault, found.confidence()), (Fault::Interference, Confidence::Moderate));
 }
 
 #[test]

@@ -181,3 +181,43 @@ fn truncation_with_tcp_that_works_or_is_not_seen_is_none() {
     scene.syn(&tcp);
     calm(&scene);
 }
+
+#[test]
+fn a_recording_that_ends_with_gos_failure_needs_nothing_after_the_last_question() {
+    let mut scene = Scene::new();
+    scene.ask(NAME, RecordType::A);
+    scene.after_ms(5_000);
+    scene.ask(NAME, RecordType::A);
+    assert!(assess(&scene).found.is_empty());
+    scene.log("go: x: something else\n");
+    let mut case = scene.case();
+    case.go.exit = Some(1);
+    let found = (super::super::DETECTOR.assess)(&case, &scene.reference).found;
+    assert_eq!(found.iter().map(|finding| finding.code).collect::<Vec<_>>(), [Code::DnsTimeout]);
+}
+
+#[test]
+fn one_family_without_an_address_does_not_hide_that_the_other_fails() {
+    for rcode in [Some(SERVFAIL), Some(REFUSED), None] {
+        let mut scene = Scene::new();
+        let questions = ask(&mut scene, NAME);
+        scene.answer(&questions.1, &[]);
+        if let Some(rcode) = rcode {
+            scene.answer_as(&questions.0, &[], rcode, 64, true);
+        }
+        later(&mut scene, 6_000);
+        let code = match rcode {
+            Some(SERVFAIL) => Code::DnsServfail,
+            Some(_) => Code::DnsRefused,
+            None => Code::DnsTimeout,
+        };
+        let found = finding(&scene, code);
+        cites(&found, &[1]);
+    }
+    // The name has no A, and nothing is known of its AAAA: a denial says more.
+    let mut scene = Scene::new();
+    let questions = ask(&mut scene, NAME);
+    scene.answer_as(&questions.0, &[], NXDOMAIN, 64, true);
+    later(&mut scene, 6_000);
+    assert!(!assess(&scene).found.iter().any(|finding| finding.code == Code::DnsTimeout));
+}

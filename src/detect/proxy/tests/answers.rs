@@ -66,6 +66,8 @@ fn a_socks_refusal_says_which_kind() {
         (3, Code::ProxyUpstreamError, Fault::ProxyUpstream),
         (4, Code::ProxyUpstreamError, Fault::ProxyUpstream),
         (5, Code::ProxyUpstreamError, Fault::ProxyUpstream),
+        (7, Code::ProxyConnectDenied, Fault::ProxyPolicy),
+        (9, Code::ProxyUpstreamError, Fault::ProxyUpstream),
     ] {
         let mut scene = Scene::new();
         scene.env("HTTPS_PROXY=socks5://10.44.0.8:3128\n");
@@ -132,6 +134,11 @@ fn a_password_that_is_missing_is_asked_for() {
     let found = finding(&scene, Code::ProxyAuthRequired);
     assert_eq!((found.fault, found.confidence()), (Fault::Client, Confidence::Proven));
     cites(&found, &[4, 5, 6]);
+    // A password that is wrong, in tinyproxy's words.
+    let mut other = Scene::new();
+    other.env("HTTPS_PROXY=http://builder:wrong@10.44.0.8:3128\n");
+    exchange(&mut other, PROXY, CONNECT, &[b"HTTP/1.0 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"]);
+    assert_eq!(finding(&other, Code::ProxyAuthRequired).fault, Fault::Client);
     // Asked for once and then given, as by helpers.
     let mut tcp = exchange(&mut scene, PROXY, CONNECT, &[b"HTTP/1.1 200 OK\r\n\r\n"]);
     inside(&mut scene, &mut tcp);

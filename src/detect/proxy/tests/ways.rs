@@ -216,3 +216,65 @@ fn a_proxy_that_spoke_the_protocol_once_speaks_it() {
     scene.log("go: a@v1: Get \"https://proxy.golang.org/a\": proxyconnect tcp: EOF\n");
     calm(&scene);
 }
+
+#[test]
+fn a_proxy_that_hangs_up_at_connect_is_of_no_use() {
+    let hung_up = |proxy: &str, env: &str, log: &str| {
+        let mut scene = Scene::new();
+        scene.env(env).log(log);
+        let mut tcp = exchange(&mut scene, proxy, CONNECT, &[]);
+        scene.server_sends(&mut tcp, 1, &[]);
+        scene
+    };
+    let failed = "go: a@v1: Get \"https://proxy.golang.org/a\": EOF\n";
+    let scene = hung_up(PROXY, ENV, failed);
+    let found = finding(&scene, Code::ProxyUnreachable);
+    assert_eq!((found.fault, found.confidence()), (Fault::ProxyUpstream, Confidence::Moderate));
+    assert!(found.not_excluded.len() >= 2);
+    cites(&found, &[4, 5]);
+    // Where TLS is spoken by custom, that is what it expects.
+    let scene = hung_up("10.44.0.8:8443", "HTTPS_PROXY=http://10.44.0.8:8443\n", failed);
+    let found = finding(&scene, Code::ProxyWrongScheme);
+    assert_eq!((found.fault, found.confidence()), (Fault::Client, Confidence::Moderate));
+    // Another connection was answered.
+    let mut scene = hung_up(PROXY, ENV, failed);
+    let mut tcp = exchange(&mut scene, PROXY, CONNECT, &[b"HTTP/1.1 200 OK\r\n\r\n"]);
+    inside(&mut scene, &mut tcp);
+    calm(&scene);
+}
+
+#[test]
+fn a_proxy_that_never_answers_connect_is_told_from_a_slow_one() {
+    let mut scene = Scene::new();
+    scene.env(ENV).log("go: a@v1: Get \"https://proxy.golang.org/a\": EOF\n");
+    let mut tcp = exchange(&mut scene, PROXY, CONNECT, &[]);
+    scene.server_sends(&mut tcp, 16, &[]);
+    later(&mut scene, 9_000);
+    calm(&scene);
+    later(&mut scene, 30_000);
+    assert_eq!(finding(&scene, Code::ProxyUnreachable).confidence(), Confidence::Moderate);
+    scene.server_sends(&mut tcp, 8, b"HTTP/1.1 200 OK\r\n\r\n");
+    inside(&mut scene, &mut tcp);
+    calm(&scene);
+}
+
+#[test]
+fn a_web_server_that_answers_connect_with_a_page_is_no_proxy() {
+    const PAGE: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 18\r\n\r\n<html>Hello</html>";
+    let mut scene = Scene::new();
+    scene.env(ENV);
+    let mut tcp = exchange(&mut scene, PROXY, CONNECT, &[PAGE]);
+    scene.hello(&mut tcp, NAME);
+    scene.server_sends(&mut tcp, 1, &[]);
+    let found = finding(&scene, Code::ProxyWrongScheme);
+    assert_eq!((found.fault, found.confidence()), (Fault::Client, Confidence::Proven));
+    assert!(found.summary.contains("web server"), "{}", found.summary);
+    // Headers of no meaning on a tunnel that opens.
+    let mut scene = Scene::new();
+    scene.env(ENV);
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 3\r\n\r\n";
+    let mut tcp = exchange(&mut scene, PROXY, CONNECT, &[head]);
+    inside(&mut scene, &mut tcp);
+    calm(&scene);
+}

@@ -1,8 +1,8 @@
 //! Resets, closes, alerts and plain text after the hello.
 
 use super::*;
-use crate::finding::{Code, Confidence, Fault, Severity};
-use crate::testing::{SERVER_TTL, cited};
+use crate::finding::{Code, Confidence, Fault, Finding, Severity};
+use crate::testing::{SERVER_TTL, cited, hello_record_with};
 
 #[test]
 fn resets_with_another_ttl_before_a_round_trip_are_a_reset_by_name() {
@@ -332,4 +332,161 @@ fn a_private_server_that_speaks_plain_http_is_set_up_wrongly() {
     scene.after_ms(RTT_MS);
     scene.server_sends(&mut tcp, PSH, b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     assert_eq!(scene.finding(Code::TlsNotTls).fault, Fault::Server);
+}
+
+#[test]
+fn a_forged_close_is_told_though_the_server_answers_afterwards() {
+    for overtaken in [false, true] {
+        let mut scene = scene();
+        let mut tcp = greeted(&mut scene);
+        scene.after_ms(4);
+        // What overtook the answer on its way stands behind it in the stream.
+        let ahead = if overtaken { 97 } else { 0 };
+        scene.tcp(&tcp, false, 61, FIN | ACK, tcp.server_seq + ahead, tcp.client_seq, &[], false);
+        let forged = scene.last_frame();
+        scene.tcp(&tcp, true, 64, FIN | ACK, tcp.client_seq, tcp.server_seq + 1, &[], true);
+        scene.after_ms(RTT_MS);
+        scene.tls13_flight(&mut tcp, 900);
+        scene.tcp(&tcp, true, 64, RST, tcp.client_seq, 0, &[], false);
+        if overtaken {
+            assert_eq!(scene.accused(), []);
+        } else {
+            assert_eq!(scene.accused(), [Code::TlsSniClosed]);
+            assert!(cited(&scene.finding(Code::TlsSniClosed)).contains(&forged));
+        }
+    }
+}
+
+#[test]
+fn resets_that_come_with_a_forged_close_or_alert_are_cited_with_it() {
+    for alerts in [false, true] {
+        let mut scene = scene();
+        let mut tcp = greeted(&mut scene);
+        scene.after_ms(4);
+        if alerts {
+            scene.tcp(&tcp, false, 61, PSH | ACK, tcp.server_seq, tcp.client_seq, &alert(2, 49), false);
+            tcp.server_seq += 7;
+        } else {
+            scene.fin(&mut tcp, 61, false);
+        }
+        scene.tcp(&tcp, false, 61, RST, tcp.server_seq, 0, &[], false);
+        let code = if alerts { Code::TlsAlertInjected } else { Code::TlsSniClosed };
+        assert!(cited(&scene.finding(code)).contains(&scene.last_frame()), "{code:?}");
+    }
+}
+
+/// A reset after the hello with this TTL, so late; the server speaks first, or another name works later.
+fn reset_late(ttl: u8, millis: i64, server_speaks: bool, other_works: bool) -> Finding {
+    let mut scene = scene();
+    for _ in 0..2 {
+        let mut tcp = greeted(&mut scene);
+        scene.after_ms(millis);
+        if server_speaks {
+            acknowledge(&mut scene, &mut tcp);
+        }
+        scene.reset(&tcp, ttl);
+    }
+    if other_works {
+        scene.after_ms(500);
+        other_name_works(&mut scene, "storage.googleapis.com");
+    }
+    scene.findings().into_iter().find(|finding| finding.code.family() == "tls").unwrap()
+}
+
+#[test]
+fn a_firewall_in_front_of_the_server_is_the_servers_own_matter() {
+    // The same distance as the server's with another initial TTL, after a full round trip.
+    let hops = 64 - SERVER_TTL;
+    let finding = reset_late(255 - hops, RTT_MS + 1, false, false);
+    assert_eq!(
+        (finding.code, finding.fault, finding.confidence()),
+        (Code::TlsServerReset, Fault::Server, Confidence::Weak)
+    );
+    assert!(finding.not_excluded.iter().any(|open| open.contains("as far away")));
+    let nearest = [
+        ("too early for the server", reset_late(255 - hops, 4, false, false)),
+        ("from another distance", reset_late(91, RTT_MS + 1, false, false)),
+        ("the server has the hello", reset_late(255 - hops, RTT_MS + 1, true, false)),
+        ("another name passes", reset_late(255 - hops, RTT_MS + 1, false, true)),
+    ];
+    for (why, finding) in nearest {
+        assert_eq!((finding.code, finding.fault), (Code::TlsSniReset, Fault::Interference), "{why}");
+    }
+}
+
+#[test]
+fn a_server_that_resets_instead_of_its_first_word_after_the_handshake_did_it_itself() {
+    for (ttl, speaks, expected) in [
+        (SERVER_TTL, false, vec![Code::TlsServerReset]),
+        (SERVER_TTL, true, vec![]),
+        (118, false, vec![Code::TcpResetInjected]),
+    ] {
+        let mut scene = scene();
+        let mut tcp = greeted(&mut scene);
+        scene.after_ms(RTT_MS);
+        scene.tls13_flight(&mut tcp, 900);
+        scene.tls13_client_record(&mut tcp, 53);
+        scene.after_ms(RTT_MS);
+        if speaks {
+            scene.server_sends(&mut tcp, PSH, &record(23, &[9; 400]));
+            scene.after_ms(RTT_MS);
+        }
+        scene.reset(&tcp, ttl);
+        assert_eq!(scene.accused(), expected, "TTL {ttl}, the server speaks: {speaks}");
+    }
+}
+
+#[test]
+fn a_hello_without_ml_dsa_that_passes_shows_that_the_shape_is_not_tolerated() {
+    for differs in [true, false] {
+        let mut scene = scene();
+        for _ in 0..2 {
+            let tcp = greeted(&mut scene);
+            scene.after_ms(4).reset(&tcp, 118);
+        }
+        let mut tcp = scene.connect("142.250.74.113:443");
+        scene.open(&mut tcp);
+        // As large as go 1.27's, but as go 1.25 writes it.
+        let algorithms: &[u16] = if differs { &[0x0804] } else { &[0x0904, 0x0905, 0x0906, 0x0804] };
+        scene.send_in_segments(&mut tcp, &hello_record_with(HOST, algorithms));
+        scene.after_ms(RTT_MS);
+        scene.tls13_flight(&mut tcp, 900);
+        scene.tls13_client_record(&mut tcp, 53);
+        let expected = if differs { Code::TlsClienthelloIntolerance } else { Code::TlsSniReset };
+        assert_eq!(scene.accused(), [expected], "{algorithms:x?}");
+    }
+}
+
+#[test]
+fn packets_cut_after_96_bytes_still_tell_a_reset_at_the_hello_and_nothing_of_a_session_that_works() {
+    for (ttl, expected) in
+        [(Some(91), vec![Code::TlsSniReset]), (Some(SERVER_TTL), vec![Code::TlsServerReset]), (None, vec![])]
+    {
+        let mut scene = scene();
+        for _ in 0..2 {
+            let mut tcp = greeted(&mut scene);
+            scene.after_ms(RTT_MS);
+            match ttl {
+                Some(ttl) => scene.reset(&tcp, ttl),
+                None => {
+                    scene.tls13_flight(&mut tcp, 900);
+                    scene.tls13_client_record(&mut tcp, 53);
+                }
+            }
+        }
+        scene.snap = 96;
+        assert_eq!(scene.accused(), expected, "TTL {ttl:?}");
+    }
+}
+
+#[test]
+fn an_alert_that_is_encrypted_is_told_in_gos_words() {
+    for (words, expected) in [("remote error: tls: certificate required", vec![Code::TlsServerAlert]), ("EOF", vec![])]
+    {
+        let mut scene = scene();
+        let mut tcp = scene.connect(SERVER);
+        scene.tls13_session(&mut tcp, HOST);
+        scene.log(&format!("go: example.com/m@v1.0.0: Get \"https://{HOST}/example.com/m/@v/v1.0.0.info\": {words}\n"));
+        assert_eq!(scene.accused(), expected, "{words}");
+    }
 }
