@@ -27,14 +27,12 @@ class Packet:
             size = (self.ip[0] & 15) * 4
             end = struct.unpack_from("!H", self.ip, 2)[0]
             self.protocol = self.ip[9]
-            self.ttl = self.ip[8]
             self.src, self.dst = (socket.inet_ntop(socket.AF_INET, self.ip[i : i + 4]) for i in (12, 16))
         else:
             self.version = 6
             size = 40
             end = 40 + struct.unpack_from("!H", self.ip, 4)[0]
             self.protocol = self.ip[6]
-            self.ttl = self.ip[7]
             self.src, self.dst = (socket.inet_ntop(socket.AF_INET6, self.ip[i : i + 16]) for i in (8, 24))
         self.segment = self.ip[size:end]
         self.payload = self.options = b""
