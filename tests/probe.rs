@@ -12,7 +12,17 @@ use std::process::{Command, Stdio};
 use nix::unistd::Uid;
 
 /// What each change is tried with.
-const CHOICE: &[&str] = &["honest", "forged-udp", "hijacking-resolver", "intercepted", "split-horizon", "private"];
+const CHOICE: &[&str] = &[
+    "honest",
+    "forged-udp",
+    "hijacking-resolver",
+    "intercepted",
+    "split-horizon",
+    "private",
+    "shape-sni-reset-beside",
+    "shape-server-reset",
+    "shape-ml-dsa",
+];
 
 fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: probe in network namespaces: {why}");

@@ -20,8 +20,9 @@ use crate::go::env::GoEnv;
 use crate::go::resolv::ResolvConf;
 use crate::observation::probe::{Oracle, Probe as Answer, Skip, Told};
 use crate::observation::{Case, Recording};
-use crate::probe::{Consent, Host, Plan, Progress, Question, Settings, Target, of_recording};
+use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target, of_recording};
 use crate::reference::Reference;
+use crate::reference::honest::HonestAnswers;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
@@ -47,7 +48,20 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
             }
         }
     }
-    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All);
+    let hello = GoHello::of_settings(&settings.env);
+    let seed = started.nanos().unsigned_abs();
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All).with_experiments(&hello, &reference, seed);
+    let off = settings.env.get("GOPROXY").is_some_and(|value| value.split([',', '|']).next() == Some("off"));
+    if hosts.is_empty() {
+        bail!("go would ask nobody for that{}", if off { ": GOPROXY is off" } else { "" });
+    }
+    let vendored =
+        settings.env.get("GOFLAGS").is_some_and(|flags| flags.split_whitespace().any(|it| it == "-mod=vendor"));
+    if vendored && !args.report.quiet {
+        output::remark(
+            "goprobe: GOFLAGS has -mod=vendor: a build takes modules from the vendor folder, and asks nobody for them",
+        );
+    }
     if args.dry_run {
         output::deliver(&plan.to_string(), args.report.output.as_deref())?;
         return Ok(Exit::Clear);
@@ -63,8 +77,11 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
     go.env = Some(settings.env);
     let case = case_of(&reference, go, probes);
     if let Some(file) = &args.save {
-        let honest = detect::asked::honest(&case, &reference).to_json()?;
-        std::fs::write(file, honest).with_context(|| format!("cannot write {}", file.display()))?;
+        let honest = detect::asked::honest(&case, &reference);
+        std::fs::write(file, honest.to_json()?).with_context(|| format!("cannot write {}", file.display()))?;
+        if !quiet {
+            output::remark(&format!("goprobe: {}", kept(&honest, &hosts, file)));
+        }
     }
     let examined = Examined {
         mode: "probe",
@@ -85,33 +102,88 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
     let mut diagnosis = examined.diagnose(&overrides);
     if diagnosis.verdict.outcome == Outcome::Ok && diagnosis.verdict.cause.is_none() {
         // There is no traffic of go's to speak of.
-        diagnosis.verdict.summary =
-            "What was asked was answered, and nothing that matters is wrong with it.".to_owned();
+        match unexplained(&examined.case.probes) {
+            Some(what) => {
+                diagnosis.verdict.outcome = Outcome::Inconclusive;
+                diagnosis.verdict.summary = what;
+            }
+            None => diagnosis.verdict.summary = all_is_well(&hosts),
+        }
     }
     let (data, exit) = present(&examined, &diagnosis, &args.report, style, started)?;
     output::deliver(&data, args.report.output.as_deref())?;
     Ok(exit)
 }
 
+/// A host at which no handshake ended well, though nothing was found about it.
+fn unexplained(probes: &[Answer]) -> Option<String> {
+    let chains = || probes.iter().filter_map(Answer::chain);
+    let failed = chains().find(|chain| !chains().any(|other| other.name == chain.name && other.holds_key))?;
+    let why = failed.failure.as_ref().map_or_else(|| "no answer".to_owned(), ToString::to_string);
+    Some(format!(
+        "A TLS handshake with {} at {} fails ({why}), and the answers do not show why.",
+        failed.name, failed.address
+    ))
+}
+
+fn all_is_well(hosts: &[Host]) -> String {
+    let names: Vec<&str> = hosts.iter().filter(|host| host.via.is_none()).map(|host| host.name.as_str()).collect();
+    let names = if names.is_empty() { hosts.iter().map(|host| host.name.as_str()).collect() } else { names };
+    let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    let more = match names.len().saturating_sub(3) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("What was asked about {shown}{more} was answered, and nothing that matters is wrong with it.")
+}
+
+/// What `--save` wrote, and about whom nobody honest was heard.
+fn kept(honest: &HonestAnswers, hosts: &[Host], file: &std::path::Path) -> String {
+    let names: Vec<&str> = hosts.iter().filter(|host| host.via.is_none()).map(|host| host.name.as_str()).collect();
+    let missing: Vec<&str> = names.iter().filter(|name| honest.name(name).is_none()).copied().collect();
+    let but = if missing.is_empty() {
+        String::new()
+    } else {
+        format!("; nobody honest was heard about {}", missing.join(", "))
+    };
+    let count = honest.names.len();
+    format!("honest answers about {count} name{} are in {}{but}", if count == 1 { "" } else { "s" }, file.display())
+}
+
 /// A question and its answer on one line, under the number that findings cite.
 pub(super) fn account(probe: &Answer) -> String {
     let what = match &probe.told {
         Told::Name(answer) => {
-            let mut what = format!("{}, {}", Question::Name(answer.question.clone()), probe.took);
+            let mut what = Question::Name(answer.question.clone()).to_string();
             for reply in &answer.replies {
                 let addresses: Vec<String> = reply.addresses().map(|address| address.to_string()).collect();
                 let aliases: Vec<&str> = reply.aliases().collect();
-                what += &format!(": code {} {} {}", reply.rcode, aliases.join(" "), addresses.join(" "));
+                let code = match reply.rcode {
+                    0 if addresses.is_empty() => "no address".to_owned(),
+                    0 => String::new(),
+                    2 => "SERVFAIL".to_owned(),
+                    3 => "NXDOMAIN".to_owned(),
+                    5 => "REFUSED".to_owned(),
+                    other => format!("code {other}"),
+                };
+                what += &format!(": after {} {code} {} {}", reply.after, aliases.join(" "), addresses.join(" "));
             }
-            answer.failure.iter().for_each(|failure| what += &format!(": {failure}"));
+            answer.failure.iter().for_each(|failure| what += &format!(": {failure}, {}", probe.took));
             what
         }
         Told::Chain(chain) => {
             let leaf = chain.certificates.first().and_then(|leaf| leaf.facts());
             let shown = leaf.map_or("no certificate", |facts| facts.subject.as_deref().unwrap_or_default());
             let why = chain.failure.as_ref().map(|failure| format!(", {failure}")).unwrap_or_default();
-            format!("make a TLS handshake for {} at {}, {}: {shown}{why}", chain.name, chain.address, probe.took)
+            let via = chain.via.as_ref().map(|proxy| format!(", the proxy {proxy}")).unwrap_or_default();
+            format!("make a TLS handshake for {} at {}{via}, {}: {shown}{why}", chain.name, chain.address, probe.took)
         }
+        Told::HostsFile { name, addresses } => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("the hosts file gives {name} the address {}", addresses.join(", "))
+        }
+        Told::Hello(attempt) => attempt.to_string(),
+        Told::Hops(sweep) => sweep.to_string(),
         Told::Skipped { question, why } => format!("{question}: not asked ({why:?})"),
     };
     format!("probe {}: {}", probe.id.0, what.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -137,7 +209,9 @@ pub(super) fn ask_further(
     let reference = reference(facts)?;
     let settings = settings(examined.case.go.env.clone().unwrap_or_else(present_env));
     let hosts = of_recording(open, &settings, &reference);
-    let plan = Plan::of_hosts(&hosts, &settings, &reference, consent);
+    let hello = GoHello::of_case(&examined.case, &settings.env);
+    let seed = now().nanos().unsigned_abs();
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, consent).with_experiments(&hello, &reference, seed);
     let probes = if plan.steps.is_empty() { Vec::new() } else { ask(&plan, &settings, &reference, quiet)? };
     remarks(&plan, &probes).iter().for_each(|line| say(line));
     if verbose {
@@ -239,16 +313,18 @@ pub(super) fn ask(plan: &Plan, settings: &Settings, reference: &Reference, quiet
 fn announcement(plan: &Plan) -> String {
     let mut strangers: Vec<String> = Vec::new();
     for step in &plan.steps {
-        if let Question::Name(question) = &step.question {
-            let who = match &question.oracle {
+        let who = match &step.question {
+            Question::Name(question) => match &question.oracle {
                 Oracle::System => continue,
-                Oracle::Trusted(name) => format!("the public resolver {name}"),
+                Oracle::Trusted(name) | Oracle::Signed(name) => format!("the public resolver {name}"),
                 Oracle::Authoritative => "the root and the zones' own servers".to_owned(),
                 Oracle::Nobody => question.server.map_or_else(String::new, |server| server.ip().to_string()),
-            };
-            if !strangers.contains(&who) {
-                strangers.push(who);
-            }
+            },
+            Question::Hello(question) if question.elsewhere => format!("the server of {}", question.control),
+            _ => continue,
+        };
+        if !strangers.contains(&who) {
+            strangers.push(who);
         }
     }
     let beside = if strangers.is_empty() {
@@ -256,7 +332,8 @@ fn announcement(plan: &Plan) -> String {
     } else {
         format!("; asked are, beside the configured resolvers and the hosts themselves, {}", strangers.join(", "))
     };
-    format!("{} questions to the network, {}{beside}", plan.steps.len(), plan.budget)
+    let count = plan.steps.len();
+    format!("{count} question{} to the network, {}{beside}", if count == 1 { "" } else { "s" }, plan.budget)
 }
 
 /// What of the plan did not come about, in clear words.

@@ -6,9 +6,13 @@
 
 mod chains;
 mod failing;
+mod invented;
 mod lies;
+mod overridden;
 mod path;
 mod proxies;
+mod shape;
+mod unopened;
 mod view;
 
 use std::collections::BTreeMap;
@@ -40,11 +44,19 @@ pub fn assess(case: &Case, reference: &Reference) -> Asked {
         found.extend(failing::assess(name));
         asked.refuted.extend(refuted(name));
     }
+    found.extend(invented::assess(&invented::inventions(case)));
+    found.extend(overridden::assess(case, reference, &names));
     found.extend(path::assess(case, &names));
     found.extend(proxies::assess(case));
     let misled: Vec<_> =
         found.iter().filter(|it| it.code.family() == "dns").filter_map(|it| it.subject.address).collect();
     found.extend(chains::assess(case, reference, &misled));
+    let shape = shape::assess(case, &misled);
+    found.extend(shape.found);
+    asked.refuted.extend(shape.refuted);
+    let unopened = unopened::assess(case, &misled, found);
+    found.extend(unopened);
+    found.extend(proxies::bypassed(case));
     asked
 }
 

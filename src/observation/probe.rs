@@ -2,8 +2,12 @@
 //!
 //! Each is evidence of another kind than a frame: it shows what is the case now, not what happened then.
 
+mod attempt;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+
+pub use attempt::{Aim, Ending, HelloAttempt, Hop, HopSweep, Place, Shape};
 
 use super::{Record, RecordData, RecordType, Section};
 use crate::certificate::Certificate;
@@ -34,6 +38,17 @@ pub enum Told {
     Name(NameAnswer),
     /// The certificates that an address shows for a name.
     Chain(PresentedChain),
+    /// First bytes of go's, or nearly, and what an address made of them.
+    Hello(HelloAttempt),
+    /// The routers on the way to an address.
+    Hops(HopSweep),
+    /// The addresses that this machine's hosts file gives a name: they go before every resolver's.
+    HostsFile {
+        /// The name.
+        name: String,
+        /// Its addresses there.
+        addresses: Vec<IpAddr>,
+    },
     /// It was planned and not asked.
     Skipped {
         /// The question, as the plan prints it.
@@ -64,6 +79,8 @@ pub enum Oracle {
     System,
     /// A public resolver that the rules hold to be honest, by its short name.
     Trusted(String),
+    /// The same, for records whose DNSSEC signatures verify from the root's key on (RFC 4035); a reply without is none.
+    Signed(String),
     /// The zone's own servers, found from the root.
     Authoritative,
     /// An address at which nothing serves names: whoever answers is on the way to it.
@@ -292,11 +309,38 @@ impl Probe {
         }
     }
 
+    /// What the hosts file says, if it is that.
+    #[must_use]
+    pub fn hosts_file(&self) -> Option<(&str, &[IpAddr])> {
+        match &self.told {
+            Told::HostsFile { name, addresses } => Some((name, addresses)),
+            _ => None,
+        }
+    }
+
     /// The chain, if it is one.
     #[must_use]
     pub const fn chain(&self) -> Option<&PresentedChain> {
         match &self.told {
             Told::Chain(chain) => Some(chain),
+            _ => None,
+        }
+    }
+
+    /// The attempt with a hello, if it is one.
+    #[must_use]
+    pub const fn hello(&self) -> Option<&HelloAttempt> {
+        match &self.told {
+            Told::Hello(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+
+    /// The way to an address, if it is one.
+    #[must_use]
+    pub const fn hops(&self) -> Option<&HopSweep> {
+        match &self.told {
+            Told::Hops(sweep) => Some(sweep),
             _ => None,
         }
     }

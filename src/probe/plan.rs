@@ -1,8 +1,12 @@
 //! What is to be asked, in which order, and what it may cost: decided before the first packet, and printed by `--dry-run`.
 
+mod trial;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+
+pub use trial::{HelloQuestion, MOST_TRIED};
 
 use super::target::{Host, Private, Settings};
 use crate::observation::RecordType;
@@ -14,6 +18,8 @@ use crate::types::Span;
 pub const MOST_HOSTS: usize = 6;
 /// Addresses of one name with which a handshake is made.
 pub const MOST_CHAINS: usize = 6;
+/// What no name begins with.
+const NO_SUCH: &str = "no-such-name";
 const DNS: u16 = 53;
 const DNS_OVER_TLS: u16 = 853;
 const HTTPS: u16 = 443;
@@ -68,6 +74,8 @@ pub enum Stage {
     Comparison,
     /// The addresses that were given.
     Addresses,
+    /// The other way, where the one that go takes does not work.
+    OtherWay,
     /// What is tried when it is still open why an address does not work.
     Experiments,
 }
@@ -78,6 +86,13 @@ pub enum Stage {
 pub enum Question {
     /// For the records of a name.
     Name(NameQuestion),
+    /// For the addresses that the hosts file has for a name. Nothing is sent.
+    HostsFile {
+        /// The name.
+        name: String,
+        /// The addresses.
+        addresses: Vec<IpAddr>,
+    },
     /// For the certificates of every address that the answers give for a name: the configured resolvers' first.
     Chains {
         /// The name.
@@ -100,6 +115,8 @@ pub enum Question {
         /// The proxy's port.
         proxy_port: u16,
     },
+    /// What go's own first bytes meet at the name's addresses, and if they fail, on what that hangs.
+    Hello(Box<HelloQuestion>),
 }
 
 impl Question {
@@ -107,8 +124,11 @@ impl Question {
     #[must_use]
     pub fn cost(&self) -> u32 {
         match self {
+            Self::HostsFile { .. } => 0,
             Self::Name(question) => match (&question.oracle, question.transport) {
                 (Oracle::Authoritative, _) => 60,
+                // The records, and keys and delegations of each zone above.
+                (Oracle::Signed(_), _) => 40,
                 (_, Transport::Udp) => 2,
                 (_, Transport::Tcp) => 8,
                 (_, Transport::Tls) => 14,
@@ -116,6 +136,7 @@ impl Question {
             },
             Self::Chains { at_most, .. } => u32::try_from(*at_most).unwrap_or(u32::MAX).saturating_mul(14),
             Self::ChainVia { .. } => 18,
+            Self::Hello(question) => question.cost(),
         }
     }
 
@@ -124,7 +145,8 @@ impl Question {
     pub fn subject(&self) -> &str {
         match self {
             Self::Name(question) => &question.name,
-            Self::Chains { name, .. } | Self::ChainVia { name, .. } => name,
+            Self::HostsFile { name, .. } | Self::Chains { name, .. } | Self::ChainVia { name, .. } => name,
+            Self::Hello(question) => &question.name,
         }
     }
 }
@@ -132,11 +154,18 @@ impl Question {
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::HostsFile { name, addresses } => {
+                let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                write!(f, "take from the hosts file that {name} is {} (nothing is sent)", addresses.join(", "))
+            }
             Self::Name(question) => {
                 let NameQuestion { name, record_type, part, oracle, server, transport } = question;
                 match (oracle, server) {
                     (Oracle::System, Some(server)) => write!(f, "ask the configured resolver {server}")?,
                     (Oracle::Trusted(who), Some(server)) => write!(f, "ask {who} ({server})")?,
+                    (Oracle::Signed(who), Some(server)) => {
+                        write!(f, "ask {who} ({server}), and verify the signatures,")?;
+                    }
                     (Oracle::Nobody, Some(server)) => write!(f, "ask {server}, where no resolver is,")?,
                     (Oracle::Authoritative, _) => f.write_str("ask the zone's own servers, from the root,")?,
                     (_, None) => f.write_str("ask")?,
@@ -166,6 +195,7 @@ impl fmt::Display for Question {
             Self::ChainVia { name, port, proxy, proxy_port } => {
                 write!(f, "make a TLS handshake for {name}, port {port}, through the proxy {proxy}:{proxy_port}")
             }
+            Self::Hello(question) => question.fmt(f),
         }
     }
 }
@@ -213,6 +243,15 @@ impl Plan {
         let mut names = BTreeSet::new();
         for host in &chosen {
             if host.via.is_none() && host.private != Some(Private::Address) && names.insert(host.name.as_str()) {
+                if !host.overridden.is_empty() {
+                    let (name, addresses) = (host.name.clone(), host.overridden.clone());
+                    plan.push(Stage::Local, false, Question::HostsFile { name, addresses });
+                    // Nobody else could say what is right, and go asks nobody.
+                    if host.private.is_some() {
+                        plan.addresses(host);
+                        continue;
+                    }
+                }
                 plan.local(&host.name, Part::Target, settings);
                 match &host.private {
                     Some(private) => plan.kept_private.push((host.name.clone(), private.clone())),
@@ -288,6 +327,8 @@ impl Plan {
         let mut trusted = reference.trusted_resolvers().filter(|resolver| place(resolver, DNS).is_some());
         if let Some(resolver) = trusted.next() {
             self.trusted(name, resolver, &[(Udp, a), (Udp, aaaa), (Tcp, a), (Tls, a), (Tls, aaaa)]);
+            let oracle = Oracle::Signed(resolver.name.clone());
+            self.ask(Stage::Comparison, name, Part::Target, &oracle, place(resolver, DNS), &[(Tcp, a)]);
         }
         if let Some(resolver) = trusted.next() {
             self.trusted(name, resolver, &[(Udp, a), (Https, a), (Https, aaaa)]);
@@ -317,16 +358,25 @@ impl Plan {
         }
     }
 
-    /// What tells a lie about one name from a lying or broken network: a harmless name, a name that does not exist, and an
-    /// address that cannot answer.
+    /// What tells a lie about one name from a lying or broken network: a harmless name, names that do not exist (strangers are
+    /// asked about the harmless one's sibling alone), and an address that cannot answer.
     fn controls(&mut self, host: &Host, settings: &Settings, reference: &Reference) {
         let a = [(Transport::Udp, RecordType::A)];
         let control = reference.control_names().first();
         if let Some(control) = control {
             self.local(control, Part::Control, settings);
         }
-        let sibling = format!("no-such-name.{}", host.name);
-        self.local(&sibling, Part::Sibling, settings);
+        self.local(&format!("{NO_SUCH}.{}", host.name), Part::Sibling, settings);
+        if let Some(control) = control {
+            let sibling = format!("{NO_SUCH}.{control}");
+            self.local(&sibling, Part::Sibling, settings);
+            let over_tls = |resolver: &&Resolver| resolver.dot.is_some() && place(resolver, DNS).is_some();
+            if let Some(resolver) = reference.trusted_resolvers().find(over_tls) {
+                let oracle = Oracle::Trusted(resolver.name.clone());
+                let how = [(Transport::Tls, RecordType::A)];
+                self.ask(Stage::Comparison, &sibling, Part::Sibling, &oracle, place(resolver, DNS_OVER_TLS), &how);
+            }
+        }
         let nobody = reference.nobodys_addresses().iter().find(|address| address.is_ipv4());
         if let Some(nobody) = nobody {
             let server = Some(SocketAddr::new(*nobody, DNS));
@@ -342,19 +392,34 @@ impl Plan {
             return;
         }
         let (name, port) = (host.name.clone(), host.port);
-        let question = match &host.via {
+        match &host.via {
+            Some((proxy, proxy_port)) if !host.in_clear => self.left_out.push(format!(
+                "{name} through {proxy}:{proxy_port}: only proxies that are spoken to in clear HTTP are tried"
+            )),
             Some((proxy, proxy_port)) => {
-                Question::ChainVia { name, port, proxy: proxy.clone(), proxy_port: *proxy_port }
+                let (proxy, proxy_port) = (proxy.clone(), *proxy_port);
+                self.push(Stage::Addresses, false, Question::ChainVia { name, port, proxy, proxy_port });
             }
-            None => Question::Chains { name, port, known: host.addresses.clone(), at_most: MOST_CHAINS },
-        };
-        self.push(Stage::Addresses, false, question);
+            None => {
+                let known = host.overridden.iter().chain(&host.addresses).copied().collect();
+                self.push(
+                    Stage::Addresses,
+                    false,
+                    Question::Chains { name: name.clone(), port, known, at_most: MOST_CHAINS },
+                );
+                if let Some((proxy, proxy_port)) = host.passed_by.clone() {
+                    self.push(Stage::OtherWay, false, Question::ChainVia { name, port, proxy, proxy_port });
+                }
+            }
+        }
     }
 
-    /// Leaves out from the end what the budget does not hold.
+    /// Leaves out what the budget does not hold: first what confirms others, then from the end.
     fn fit(&mut self) {
         while self.packets() > self.budget.packets {
-            let Some(step) = self.steps.pop() else { return };
+            let confirms = |step: &Step| matches!(&step.question, Question::Name(question) if matches!(question.oracle, Oracle::Signed(_)));
+            let place = self.steps.iter().rposition(confirms).or(self.steps.len().checked_sub(1));
+            let Some(step) = place.map(|place| self.steps.remove(place)) else { return };
             self.left_out.push(format!("{}: the budget does not hold it", step.question));
         }
     }
@@ -389,6 +454,7 @@ mod tests {
     use super::*;
     use crate::go::env::GoEnv;
     use crate::go::resolv::ResolvConf;
+    use crate::probe::hello::GoHello;
     use crate::probe::target::Target;
 
     fn plan(target: &str, env: &str, consent: Consent) -> Plan {
@@ -478,5 +544,30 @@ mod tests {
     fn what_the_hosts_file_says_is_tried_too() {
         let plan = plan("goproxy.cn", "", Consent::All);
         assert!(plan.to_string().contains("and with 10.0.0.9"), "{plan}");
+    }
+
+    #[test]
+    fn gos_hello_is_tried_last_and_a_private_name_with_nobody_else() {
+        let reference = Reference::builtin().unwrap();
+        let with = |target: &str, env: &str| {
+            let plan = plan(target, env, Consent::All);
+            (plan.packets(), plan.with_experiments(&GoHello::default(), &reference, 0xfeed))
+        };
+        let (before, planned) = with("proxy.golang.org", "");
+        let Some(Step { stage: Stage::Experiments, question: Question::Hello(question), .. }) = planned.steps.last()
+        else {
+            panic!("{planned}")
+        };
+        assert!(question.elsewhere && question.with_hops);
+        assert!(planned.packets() <= before + 500 && planned.packets() <= planned.budget.packets, "{planned}");
+        let text = planned.to_string();
+        assert!(text.contains("the ClientHello of go1.27 for proxy.golang.org") && text.contains("0xfeed"), "{text}");
+        let (_, private) = with("git.example.net/team/mod", "GOPRIVATE=git.example.net\nGOSUMDB=off\n");
+        let elsewhere = |step: &Step| matches!(&step.question, Question::Hello(question) if question.elsewhere);
+        assert!(!private.steps.iter().any(elsewhere), "{private}");
+        assert!(!private.to_string().contains("example.com's server"), "{private}");
+        let (_, many) = with("github.com/a/b", "GOPROXY=https://goproxy.cn,https://goproxy.io,direct\n");
+        let tried = |step: &&Step| matches!(step.question, Question::Hello(_));
+        assert_eq!(many.steps.iter().filter(tried).count(), MOST_TRIED);
     }
 }

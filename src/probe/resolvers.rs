@@ -3,16 +3,19 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
+use hickory_resolver::net::dnssec::DnssecDnsHandle;
 use hickory_resolver::net::h2::HttpsClientStream;
 use hickory_resolver::net::runtime::{RuntimeProvider, TokioRuntimeProvider};
 use hickory_resolver::net::tcp::TcpClientStream;
 use hickory_resolver::net::tls::tls_exchange;
 use hickory_resolver::net::xfer::{DnsExchange, DnsHandle as _, FirstAnswer as _};
+use hickory_resolver::proto::dnssec::Proof;
 use tokio::net::UdpSocket;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -23,7 +26,8 @@ use crate::observation::RecordType;
 use crate::observation::probe::{Failure, Reply, Transport};
 use crate::types::{Span, Timestamp};
 
-/// How long the socket stays open after an answer: who was overtaken by a forger is seldom later.
+/// How long a question waits for a second answer: who was overtaken by a forger is seldom later. The socket stays open beyond
+/// that ([`Listening`]).
 const LINGER: Duration = Duration::from_millis(1_200);
 /// Replies to one question that are kept.
 const MOST_REPLIES: usize = 8;
@@ -54,37 +58,72 @@ pub(super) struct Manner {
 /// What came.
 pub(super) type Heard = (Vec<Reply>, Option<Failure>);
 
+/// A socket that stays open behind an answer, for as long as this lives: what comes later is kept.
+#[derive(Debug)]
+pub(super) struct Listening {
+    heard: Arc<Mutex<Vec<Reply>>>,
+    task: AbortHandle,
+}
+
+impl Listening {
+    /// What came since the last look.
+    pub(super) fn take(&self) -> Vec<Reply> {
+        self.heard.lock().map(|mut heard| std::mem::take(&mut *heard)).unwrap_or_default()
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Asks.
 pub(super) async fn ask(server: &Server, name: &str, record_type: RecordType, manner: &Manner) -> Heard {
+    ask_and_listen(server, name, record_type, manner).await.0
+}
+
+/// Asks, and leaves a socket of datagrams open behind the answer.
+pub(super) async fn ask_and_listen(
+    server: &Server,
+    name: &str,
+    record_type: RecordType,
+    manner: &Manner,
+) -> (Heard, Option<Listening>) {
     match server.transport {
         Transport::Udp => udp(server.address, name, record_type, manner).await,
         Transport::Tcp | Transport::Tls | Transport::Https => {
-            match timeout(manner.timeout, stream(server, name, record_type, manner)).await {
+            let heard = match timeout(manner.timeout, stream(server, name, record_type, manner)).await {
                 Ok(Ok(reply)) => (vec![reply], None),
                 Ok(Err(why)) => (Vec::new(), Some(why)),
                 Err(_) => (Vec::new(), Some(Failure::Timeout)),
-            }
+            };
+            (heard, None)
         }
     }
 }
 
-async fn udp(server: SocketAddr, name: &str, record_type: RecordType, manner: &Manner) -> Heard {
+async fn udp(server: SocketAddr, name: &str, record_type: RecordType, manner: &Manner) -> (Heard, Option<Listening>) {
     let mut last = Failure::Timeout;
     for _ in 0..manner.attempts {
         let Some(asked) = Asked::new(name, record_type, manner.recursion) else {
-            return (Vec::new(), Some(Failure::Other("not a name".to_owned())));
+            return ((Vec::new(), Some(Failure::Other("not a name".to_owned()))), None);
         };
-        match attempt(server, &asked, manner).await {
-            Ok(replies) if replies.is_empty() => last = Failure::Timeout,
-            Ok(replies) => return (replies, None),
+        match attempt(server, asked, manner).await {
+            Ok((replies, _)) if replies.is_empty() => last = Failure::Timeout,
+            Ok((replies, listening)) => return ((replies, None), listening),
             Err(error) => last = failure(&error),
         }
     }
-    (Vec::new(), Some(last))
+    ((Vec::new(), Some(last)), None)
 }
 
 /// As go: a socket of its own for each attempt, bound to the server's address.
-async fn attempt(server: SocketAddr, asked: &Asked, manner: &Manner) -> std::io::Result<Vec<Reply>> {
+async fn attempt(
+    server: SocketAddr,
+    asked: Asked,
+    manner: &Manner,
+) -> std::io::Result<(Vec<Reply>, Option<Listening>)> {
     let own: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -110,27 +149,100 @@ async fn attempt(server: SocketAddr, asked: &Asked, manner: &Manner) -> std::io:
             replies.push(reply(message, bytes, server, (manner.clock)().since(began)));
         }
     }
-    Ok(replies)
+    let left = MOST_REPLIES.saturating_sub(replies.len());
+    let listening =
+        (!replies.is_empty() && left > 0).then(|| listen(socket, asked, server, left, (began, manner.clock)));
+    Ok((replies, listening))
+}
+
+fn listen(
+    socket: UdpSocket,
+    asked: Asked,
+    server: SocketAddr,
+    mut left: usize,
+    (began, clock): (Timestamp, fn() -> Timestamp),
+) -> Listening {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&heard);
+    let task = tokio::spawn(async move {
+        let mut datagram = vec![0; DATAGRAM];
+        while left > 0 {
+            let Ok(length) = socket.recv(&mut datagram).await else { break };
+            let bytes = datagram.get(..length).unwrap_or_default();
+            if let Some(message) = asked.answered_by(bytes) {
+                left -= 1;
+                let late = reply(message, bytes, server, clock().since(began));
+                kept.lock().iter_mut().for_each(|kept| kept.push(late.clone()));
+            }
+        }
+    });
+    Listening { heard, task: task.abort_handle() }
 }
 
 async fn stream(server: &Server, name: &str, record_type: RecordType, manner: &Manner) -> Result<Reply, Failure> {
     let Some(asked) = Asked::new(name, record_type, manner.recursion) else {
         return Err(Failure::Other("not a name".to_owned()));
     };
-    let provider = TokioRuntimeProvider::new();
     let began = (manner.clock)();
+    let exchange = exchange(server, manner).await?;
+    let response = read(exchange.send(asked.request.clone()).first_answer()).await?;
+    let bytes = response.as_buffer();
+    let message = asked.read(bytes).ok_or_else(|| Failure::Malformed("an answer to another question".to_owned()))?;
+    Ok(reply(message, bytes, server.address, (manner.clock)().since(began)))
+}
+
+/// Asks for records with their signatures, and verifies these from the root's key on. An answer that is not signed, or whose
+/// signatures cannot be verified, is none: it tells nothing, least of all that somebody lies.
+pub(super) async fn ask_signed(server: &Server, name: &str, record_type: RecordType, manner: &Manner) -> Heard {
+    match timeout(manner.timeout, signed(server, name, record_type, manner)).await {
+        Ok(Ok(reply)) => (vec![reply], None),
+        Ok(Err(why)) => (Vec::new(), Some(why)),
+        Err(_) => (Vec::new(), Some(Failure::Timeout)),
+    }
+}
+
+async fn signed(server: &Server, name: &str, record_type: RecordType, manner: &Manner) -> Result<Reply, Failure> {
+    let Some(asked) = Asked::new(name, record_type, manner.recursion) else {
+        return Err(Failure::Other("not a name".to_owned()));
+    };
+    let began = (manner.clock)();
+    let exchange = exchange(server, manner).await?;
+    let mut request = asked.request.clone();
+    request.options_mut().edns_set_dnssec_ok = true;
+    let response = read(DnssecDnsHandle::new(exchange).send(request).first_answer()).await?;
+    let wanted: Vec<Proof> = response
+        .answers
+        .iter()
+        .filter(|record| u16::from(record.record_type()) == record_type.0)
+        .map(|record| record.proof)
+        .collect();
+    if wanted.is_empty() || wanted.contains(&Proof::Insecure) {
+        return Err(Failure::Other("the answer is not signed".to_owned()));
+    }
+    // An alias on the way must be proven like what it leads to.
+    if !response.answers.iter().all(|record| record.proof == Proof::Secure) {
+        return Err(Failure::Other("the signatures could not be verified".to_owned()));
+    }
+    let bytes = response.as_buffer();
+    let message = asked.read(bytes).ok_or_else(|| Failure::Malformed("an answer to another question".to_owned()))?;
+    Ok(reply(message, bytes, server.address, (manner.clock)().since(began)))
+}
+
+/// A connection to a resolver.
+async fn exchange(server: &Server, manner: &Manner) -> Result<DnsExchange<TokioRuntimeProvider>, Failure> {
+    let provider = TokioRuntimeProvider::new();
     let wrong_name = || Failure::Other(format!("{:?} is no server name", server.name));
-    let exchange: DnsExchange<TokioRuntimeProvider> = match server.transport {
+    match server.transport {
         Transport::Tls => {
             let name = ServerName::try_from(server.name.clone()).map_err(|_| wrong_name())?;
             let (config, _) = client(&[], Some(manner.roots.clone()))?;
-            read(tls_exchange(server.address, name, config, manner.timeout, None, provider.clone())).await?
+            read(tls_exchange(server.address, name, config, manner.timeout, None, provider)).await
         }
         Transport::Https => {
             let (config, _) = client(&["h2"], Some(manner.roots.clone()))?;
             let builder = HttpsClientStream::builder(Arc::new(config), provider.clone());
             let (host, path) = (Arc::from(server.name.as_str()), Arc::from(server.path.as_str()));
-            read(builder.exchange(server.address, host, path)).await?
+            read(builder.exchange(server.address, host, path)).await
         }
         Transport::Tcp | Transport::Udp => {
             let connecting = TcpClientStream::<<TokioRuntimeProvider as RuntimeProvider>::Tcp>::exchange(
@@ -138,15 +250,11 @@ async fn stream(server: &Server, name: &str, record_type: RecordType, manner: &M
                 None,
                 manner.timeout,
                 None,
-                provider.clone(),
+                provider,
             );
-            read(connecting).await?
+            read(connecting).await
         }
-    };
-    let response = read(exchange.send(asked.request.clone()).first_answer()).await?;
-    let bytes = response.as_buffer();
-    let message = asked.read(bytes).ok_or_else(|| Failure::Malformed("an answer to another question".to_owned()))?;
-    Ok(reply(message, bytes, server.address, (manner.clock)().since(began)))
+    }
 }
 
 async fn read<T>(what: impl Future<Output = Result<T, NetError>>) -> Result<T, Failure> {

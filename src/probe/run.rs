@@ -10,9 +10,11 @@ use tokio::time::{sleep, timeout};
 
 use super::chain::{chain, chain_via};
 use super::iterate::iterate;
+use super::late;
 use super::plan::{Plan, Question, Stage, Step};
-use super::resolvers::{Manner, Server, ask, duration};
+use super::resolvers::{Listening, Manner, Server, ask_and_listen, ask_signed, duration};
 use super::target::Settings;
+use super::trial::Trial;
 use crate::certificate::Roots;
 use crate::observation::RecordType;
 use crate::observation::probe::{Failure, NameAnswer, NameQuestion, Oracle, Probe, ProbeId, Skip, Told, Transport};
@@ -34,6 +36,9 @@ const ENOUGH: usize = AT_ONCE;
 const ROOTS: usize = 3;
 /// The most that a name's addresses from outside get of the handshakes, so that the configured resolvers' stay in.
 const OTHERS_CHAINS: usize = 2;
+
+/// Addresses of a name that go's own first bytes are sent to.
+const MOST_OWN: usize = 4;
 
 /// What goes on, for whoever waits.
 #[derive(Debug)]
@@ -78,7 +83,12 @@ pub fn run(
 ) -> Result<Vec<Probe>, ProbeError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(ProbeError::Start)?;
-    let mut asking = Asking { world: Arc::new(World::new(settings, reference, clock)), reference, done: Vec::new() };
+    let mut asking = Asking {
+        world: Arc::new(World::new(settings, reference, clock)),
+        reference,
+        done: Vec::new(),
+        late: Vec::new(),
+    };
     let mut stages: VecDeque<Vec<&Step>> = VecDeque::new();
     for step in &plan.steps {
         match stages.back_mut() {
@@ -88,10 +98,16 @@ pub fn run(
     }
     let all = async {
         for stage in &stages {
-            asking.stage(stage, progress).await;
+            if stage.first().is_some_and(|step| step.stage == Stage::Experiments) {
+                asking.experiments(stage, progress).await;
+            } else {
+                asking.stage(stage, progress).await;
+            }
         }
+        asking.await_late().await;
     };
     let in_time = runtime.block_on(async { timeout(duration(plan.budget.time), all).await }).is_ok();
+    asking.gather_late();
     // Lookups of the system's resolver cannot be cancelled; none of ours uses it, so nothing keeps us.
     runtime.shutdown_background();
     let mut done = asking.done;
@@ -125,6 +141,7 @@ impl World {
 
 /// A question to one place: what a step becomes.
 enum Task {
+    Known(Told),
     Name(NameQuestion, Server),
     Iterate(NameQuestion),
     Chain(String, SocketAddr),
@@ -136,10 +153,13 @@ struct Asking<'r> {
     reference: &'r Reference,
     /// Each with the step that it belongs to.
     done: Vec<(String, Probe)>,
+    /// The sockets that are open behind answers.
+    late: Vec<(NameQuestion, Listening)>,
 }
 
 impl Asking<'_> {
     async fn stage(&mut self, steps: &[&Step], progress: &mut dyn FnMut(Progress<'_>)) {
+        self.gather_late();
         let mut tasks: VecDeque<(usize, Task)> = VecDeque::new();
         let mut answers: Vec<(usize, Probe)> = Vec::new();
         for (place, step) in steps.iter().enumerate() {
@@ -148,7 +168,7 @@ impl Asking<'_> {
                 None => tasks.extend(self.tasks(&step.question).into_iter().map(|task| (place, task))),
             }
         }
-        let mut open: JoinSet<(usize, Probe)> = JoinSet::new();
+        let mut open: JoinSet<(usize, Probe, Option<Listening>)> = JoinSet::new();
         loop {
             while open.len() < AT_ONCE {
                 let Some((place, task)) = tasks.pop_front() else { break };
@@ -160,7 +180,10 @@ impl Asking<'_> {
             }
             let Some(answer) = open.join_next().await else { break };
             // A question that panicked has no answer.
-            let Ok((place, probe)) = answer else { continue };
+            let Ok((place, probe, listening)) = answer else { continue };
+            if let (Some(answer), Some(listening)) = (probe.name(), listening) {
+                self.late.push((answer.question.clone(), listening));
+            }
             progress(Progress::Answered(&probe));
             answers.push((place, probe));
             if let Some(why) = self.hopeless(steps, &answers) {
@@ -178,6 +201,31 @@ impl Asking<'_> {
         for (place, probe) in answers {
             let question = steps.get(place).map(|step| step.question.to_string()).unwrap_or_default();
             self.done.push((question, probe));
+        }
+    }
+
+    /// One after the other: what one sets off must not colour the next. What is known when the time is up is kept.
+    async fn experiments(&mut self, steps: &[&Step], progress: &mut dyn FnMut(Progress<'_>)) {
+        for step in steps {
+            let Question::Hello(question) = &step.question else { continue };
+            let name = step.question.to_string();
+            let clock = self.world.clock;
+            let own = self.addresses(&question.name, &question.known, MOST_OWN);
+            let why = self.needless(step).or_else(|| own.is_empty().then_some(Skip::Decided));
+            if let Some(why) = why {
+                self.done.push((name, skipped(&step.question, why, clock())));
+                continue;
+            }
+            progress(Progress::Asking(&step.question));
+            let elsewhere = question.elsewhere && !self.is_local(&question.name);
+            let control = self.addresses(&question.control, &[], 1).into_iter().find(|_| elsewhere);
+            let mut trial = Trial::new(question, &own, control, clock);
+            while let Some(probes) = trial.go_on().await {
+                for probe in probes {
+                    progress(Progress::Answered(&probe));
+                    self.done.push((name.clone(), probe));
+                }
+            }
         }
     }
 
@@ -202,10 +250,43 @@ impl Asking<'_> {
             return Some(Skip::DeadNetwork);
         }
         let name = step.question.subject();
+        let works = |probe: &Probe| probe.chain().is_some_and(|chain| chain.name == name && chain.holds_key);
+        if step.stage == Stage::OtherWay && self.done.iter().any(|(_, probe)| works(probe)) {
+            return Some(Skip::Decided);
+        }
         if step.unless_local && self.reference.host(name).is_none() && self.is_local(name) {
             return Some(Skip::Private);
         }
         None
+    }
+
+    /// Adds what came behind the answers meanwhile.
+    fn gather_late(&mut self) {
+        for (question, listening) in &self.late {
+            let replies = listening.take();
+            let answers = self.done.iter_mut().filter_map(|(_, probe)| match &mut probe.told {
+                Told::Name(answer) => Some(answer),
+                _ => None,
+            });
+            for answer in answers.filter(|answer| answer.question == *question) {
+                answer.replies.extend(replies.iter().cloned());
+            }
+        }
+    }
+
+    /// Waits for second answers, where the first is such that there may be one. All others had as long as the plan took.
+    async fn await_late(&self) {
+        let answers: Vec<&NameAnswer> = self.answers().collect();
+        let until = self.done.iter().filter_map(|(_, probe)| {
+            let answer = probe.name().filter(|answer| late::is_suspicious(answer, &answers))?;
+            let listened = self.late.iter().any(|(question, _)| *question == answer.question);
+            let asked = listened.then_some(probe.at)?;
+            Some(asked.nanos().saturating_add(late::WINDOW.nanos()))
+        });
+        if let Some(until) = until.max() {
+            let left = until.saturating_sub((self.world.clock)().nanos());
+            sleep(Duration::from_nanos(u64::try_from(left).unwrap_or(0))).await;
+        }
     }
 
     fn answers(&self) -> impl Iterator<Item = &NameAnswer> {
@@ -231,6 +312,9 @@ impl Asking<'_> {
 
     fn tasks(&self, question: &Question) -> Vec<Task> {
         match question {
+            Question::HostsFile { name, addresses } => {
+                vec![Task::Known(Told::HostsFile { name: name.clone(), addresses: addresses.clone() })]
+            }
             Question::Name(question) => match (&question.oracle, question.server) {
                 (Oracle::Authoritative, _) => vec![Task::Iterate(question.clone())],
                 (_, Some(address)) => vec![Task::Name(question.clone(), self.server(question, address))],
@@ -254,12 +338,15 @@ impl Asking<'_> {
                 };
                 address.map(via).into_iter().collect()
             }
+            Question::Hello(_) => Vec::new(),
         }
     }
 
     fn server(&self, question: &NameQuestion, address: SocketAddr) -> Server {
         let resolver = match &question.oracle {
-            Oracle::Trusted(name) => self.reference.trusted_resolvers().find(|resolver| resolver.name == *name),
+            Oracle::Trusted(name) | Oracle::Signed(name) => {
+                self.reference.trusted_resolvers().find(|resolver| resolver.name == *name)
+            }
             _ => None,
         };
         let (mut name, mut path) = (String::new(), String::new());
@@ -321,16 +408,25 @@ fn skipped(question: &Question, why: Skip, at: Timestamp) -> Probe {
     Probe { id: ProbeId(0), at, took: at.since(at), told }
 }
 
-async fn carry_out(world: Arc<World>, place: usize, task: Task) -> (usize, Probe) {
+async fn carry_out(world: Arc<World>, place: usize, task: Task) -> (usize, Probe, Option<Listening>) {
     let at = (world.clock)();
+    let mut listening = None;
     let told = match task {
+        Task::Known(told) => told,
         Task::Name(question, server) => {
             let manner = match question.oracle {
                 Oracle::System => &world.local,
                 Oracle::Nobody => &world.nobody,
-                Oracle::Trusted(_) | Oracle::Authoritative => &world.other,
+                Oracle::Trusted(_) | Oracle::Signed(_) | Oracle::Authoritative => &world.other,
             };
-            let (replies, failure) = ask(&server, &question.name, question.record_type, manner).await;
+            let (name, record_type) = (&question.name, question.record_type);
+            let (replies, failure) = if matches!(question.oracle, Oracle::Signed(_)) {
+                ask_signed(&server, name, record_type, manner).await
+            } else {
+                let (heard, open) = ask_and_listen(&server, name, record_type, manner).await;
+                listening = open;
+                heard
+            };
             Told::Name(NameAnswer { question, replies, failure, path: Vec::new() })
         }
         Task::Iterate(question) => {
@@ -346,5 +442,5 @@ async fn carry_out(world: Arc<World>, place: usize, task: Task) -> (usize, Probe
         }
     };
     let took = (world.clock)().since(at);
-    (place, Probe { id: ProbeId(0), at, took, told })
+    (place, Probe { id: ProbeId(0), at, took, told }, listening)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::go::env::{DEFAULT_GOSUMDB, Fallback, GoEnv, ModuleSource, SumDb};
 use crate::go::pattern::matching_pattern;
-use crate::go::proxy::{Decision, ProxyFunc};
+use crate::go::proxy::{Decision, DirectBecause, ProxyFunc, ProxyUrl};
 use crate::go::resolv::{ResolvConf, in_hosts_file};
 use crate::reference::Reference;
 
@@ -85,10 +85,16 @@ pub struct Host {
     pub role: Role,
     /// The HTTP proxy through which it is reached, as host and port: then its name is not resolved here.
     pub via: Option<(String, u16)>,
+    /// That proxy takes requests for tunnels in clear, not over TLS or SOCKS.
+    pub in_clear: bool,
+    /// The HTTP proxy that NO_PROXY keeps the host from, as host and port.
+    pub passed_by: Option<(String, u16)>,
     /// Why strangers must not be told of it.
     pub private: Option<Private>,
-    /// Addresses that are known without asking: the hosts file's, a recording's.
+    /// Addresses that are known without asking: its own, or a recording's.
     pub addresses: Vec<IpAddr>,
+    /// Addresses of the hosts file, which go before all others.
+    pub overridden: Vec<IpAddr>,
 }
 
 /// Why a name is not put before public resolvers.
@@ -190,8 +196,8 @@ impl Target {
     /// # Errors
     /// When it is none of these.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        let wrong = || TargetError::Unreadable(text.chars().take(200).collect());
         let text = text.trim();
+        let wrong = || TargetError::Unreadable(without_credentials(text).chars().take(200).collect());
         if let Some((scheme, rest)) = text.split_once("://") {
             let secure = match scheme.to_ascii_lowercase().as_str() {
                 "https" => true,
@@ -260,20 +266,39 @@ impl Hosts<'_> {
         }
         let private = Private::of(&name, self.settings, self.reference, asked_for);
         let scheme = if secure { "https" } else { "http" };
-        let decision = ProxyFunc::from_env(&self.settings.env).proxy_for(scheme, &name, port);
-        let via = match decision {
-            Decision::Via { url, .. } if role != Role::HttpProxy => {
-                Some((url.host().to_ascii_lowercase(), url.port(), url.scheme() == "https"))
+        let proxies = ProxyFunc::from_env(&self.settings.env);
+        let place = |url: &ProxyUrl| (url.host().to_ascii_lowercase(), url.port());
+        let (mut via, mut passed_by, mut proxy) = (None, None, None);
+        if role != Role::HttpProxy {
+            match proxies.proxy_for(scheme, &name, port) {
+                Decision::Via { url, .. } => {
+                    via = Some(place(&url));
+                    proxy = Some(url);
+                }
+                Decision::Direct { because: DirectBecause::Rule(_) } => {
+                    let wanted = |variable: &str| variable.eq_ignore_ascii_case(&format!("{scheme}_proxy"));
+                    let set = proxies.proxies().find(|(variable, url)| wanted(variable) && url.scheme() == "http");
+                    proxy = set.map(|(_, url)| url.clone());
+                    passed_by = proxy.as_ref().map(place);
+                }
+                _ => {}
             }
-            _ => None,
-        };
-        let proxy = via.clone();
-        let own = name.parse().ok().into_iter();
-        let addresses = own.chain(in_hosts_file(&self.settings.hosts, &name)).collect();
-        let via = via.map(|(host, port, _)| (host, port));
-        self.list.push(Host { name, port, secure, role, via, private, addresses });
-        if let Some((host, port, secure)) = proxy {
-            self.add(&host, port, secure, Role::HttpProxy, false);
+        }
+        self.list.push(Host {
+            addresses: name.parse().ok().into_iter().collect(),
+            overridden: in_hosts_file(&self.settings.hosts, &name),
+            in_clear: proxy.as_ref().is_some_and(|url| url.scheme() == "http"),
+            name,
+            port,
+            secure,
+            role,
+            via,
+            passed_by,
+            private,
+        });
+        if let Some(url) = proxy {
+            let (host, port) = place(&url);
+            self.add(&host, port, url.scheme() == "https", Role::HttpProxy, false);
         }
     }
 
@@ -295,7 +320,9 @@ impl Hosts<'_> {
                 }
             }
         }
-        if env.uses_sumdb(path) {
+        // Under GOPROXY=off nothing comes that would have to be verified.
+        let off = !direct && self.list.is_empty();
+        if env.uses_sumdb(path) && !off {
             match env.gosumdb() {
                 SumDb::On { name, url, .. } => self.sumdb(&name, url),
                 // cmd/go: what toolchains are is verified whatever GOSUMDB says.
@@ -330,6 +357,15 @@ impl Hosts<'_> {
     }
 }
 
+/// What may be shown of a text that may be a URL: what stands before `@` may hold a password.
+fn without_credentials(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, _)| text.split_at(scheme.len() + 3));
+    match rest.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') || !scheme.is_empty() => format!("{scheme}…@{host}"),
+        _ => text.to_owned(),
+    }
+}
+
 /// `host`, `host:port`, `[address]:port`, or an address.
 fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     if let Ok(address) = text.parse::<IpAddr>() {
@@ -355,6 +391,8 @@ fn is_name(text: &str) -> bool {
     let text = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     (1..=253).contains(&text.len()) && text.split('.').all(label)
@@ -418,8 +456,8 @@ mod tests {
             hosts("rsc.io/quote", "HTTPS_PROXY=http://u:p@squid.corp:3128\nNO_PROXY=.golang.org\nGOSUMDB=off\n"),
             [
                 "proxy.golang.org:443 ModuleProxy",
-                "storage.googleapis.com:443 Storage via squid.corp:3128",
                 "squid.corp:3128 HttpProxy private",
+                "storage.googleapis.com:443 Storage via squid.corp:3128",
                 "rsc.io:443 Origin via squid.corp:3128"
             ]
         );
@@ -448,10 +486,49 @@ mod tests {
     }
 
     #[test]
+    fn passwords_are_not_repeated() {
+        for text in ["user:s3cret@goproxy.io", "ftp://user:s3cret@goproxy.io/x", "https://user:s3/cret@goproxy.io"] {
+            let said = Target::parse(text).unwrap_err().to_string();
+            assert!(!said.contains("cret") && said.contains("goproxy.io"), "{said}");
+        }
+        assert!(Target::parse("a b@v1").unwrap_err().to_string().contains("a b@v1"));
+    }
+
+    #[test]
+    fn go_that_may_ask_nobody_asks_nobody() {
+        assert_eq!(hosts("rsc.io/quote", "GOPROXY=off\n"), Vec::<String>::new());
+        assert_eq!(hosts("rsc.io/quote", "GOPROXY=off\nGOPRIVATE=rsc.io\n").len(), 1);
+    }
+
+    #[test]
+    fn the_proxy_that_no_proxy_keeps_a_host_from_is_remembered() {
+        let reference = Reference::builtin().unwrap();
+        let of = |env| Target::parse("proxy.golang.org").unwrap().hosts(&settings(env), &reference);
+        let kept = of("HTTPS_PROXY=http://squid:3128\nNO_PROXY=golang.org\n");
+        assert_eq!((kept[0].via.clone(), kept[0].passed_by.clone()), (None, Some(("squid".to_owned(), 3128))));
+        assert!(kept.iter().any(|host| host.role == Role::HttpProxy));
+        let socks = of("HTTPS_PROXY=socks5://squid:1080\n");
+        assert!(socks[0].via.is_some() && !socks[0].in_clear);
+        assert_eq!(of("NO_PROXY=golang.org\n")[0].passed_by, None);
+    }
+
+    #[test]
     fn what_is_nothing_is_refused() {
-        for wrong in
-            ["", "ftp://x.example", "https://", "a//b", "./local", "fmt/x", "host:0", "host:99999", "x y", "a@", "[::1"]
-        {
+        for wrong in [
+            "-x",
+            "x-.example",
+            "",
+            "ftp://x.example",
+            "https://",
+            "a//b",
+            "./local",
+            "fmt/x",
+            "host:0",
+            "host:99999",
+            "x y",
+            "a@",
+            "[::1",
+        ] {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Names that the configured resolvers have no usable answer for, and names that do not exist.
 
 use super::view::{Named, asked_of, said};
-use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
+use crate::finding::{Citation, Code, Confidence, Evidence, Fault, Finding, Subject};
 use crate::observation::probe::{Failure, NameAnswer, ProbeId};
 
 const SERVFAIL: u16 = 2;
@@ -9,7 +9,9 @@ const REFUSED: u16 = 5;
 
 pub(super) fn assess(name: &Named<'_>) -> Option<Finding> {
     let local: Vec<(ProbeId, &NameAnswer)> = name.local().collect();
+    // Of a name in the hosts file go asks nobody.
     if local.is_empty()
+        || name.is_overridden()
         || local.iter().any(|(_, it)| it.first().is_some_and(|reply| reply.addresses().next().is_some()))
     {
         return None;
@@ -26,13 +28,18 @@ pub(super) fn assess(name: &Named<'_>) -> Option<Finding> {
         local.iter().all(|(_, it)| it.failure.as_ref().is_some_and(|failure| wanted.contains(failure)))
     };
     let (code, fault, what) = if has(SERVFAIL) {
-        (Code::DnsServfail, Fault::Network, "fails to resolve")
+        (Code::DnsServfail, Fault::Network, "fails (SERVFAIL)")
     } else if has(REFUSED) {
-        (Code::DnsRefused, Fault::Network, "refuses to resolve")
-    } else if silent(&[Failure::Refused]) {
+        (Code::DnsRefused, Fault::Network, "refuses (REFUSED)")
+    } else if silent(&[Failure::Unreachable]) {
+        return unreachable(&local);
+    } else if silent(&[Failure::Refused, Failure::Unreachable]) {
         return no_resolver(&local);
+    } else if local.iter().all(|(_, it)| !matches!(it.failure, Some(Failure::Timeout))) {
+        // It was not silent, and what it was is nothing to accuse anybody of.
+        return None;
     } else {
-        (Code::DnsTimeout, Fault::Network, "does not answer questions for")
+        (Code::DnsTimeout, Fault::Network, "gives no answer")
     };
     let resolvers = resolvers(&local);
     let mut evidence = cited(&local);
@@ -43,7 +50,7 @@ pub(super) fn assess(name: &Named<'_>) -> Option<Finding> {
         if code == Code::DnsTimeout && !name.exists() { Confidence::Moderate } else { Confidence::Strong },
         name.subject(),
         first,
-        format!("The resolver {} {what} {}.", resolvers.join(" and "), name.name),
+        format!("Asked about {}, {} {what}.", name.name, resolvers.join(" and ")),
     )
     .with_evidence(evidence)
     .with_class(resolvers.join(" "))
@@ -79,7 +86,7 @@ fn nonexistent(name: &Named<'_>, local: &[(ProbeId, &NameAnswer)]) -> Option<Fin
     let confidence = if everybody.is_some() { Confidence::Proven } else { Confidence::Moderate };
     let summary = format!("{} does not exist, as far as can be told: {}.", name.name, said(denial.first()));
     let finding = Finding::new(Code::DnsNxdomain, Fault::Client, confidence, name.subject(), first, summary)
-        .with_evidence(cited(local))
+        .with_evidence(cited(local).filter(|item| item.citation != Citation::Probe(id.0)))
         .with_class(said(denial.first()))
         .with_remedy("Check the spelling in GOPROXY, in the module path or in go.mod; a private name needs the company's resolver (VPN).", None)
         .with_reference("RFC 2308");
@@ -89,6 +96,28 @@ fn nonexistent(name: &Named<'_>, local: &[(ProbeId, &NameAnswer)]) -> Option<Fin
         }
         None => finding.not_excluding("a filtering resolver, or another network that knows the name"),
     })
+}
+
+/// This machine, or a router, has no way to the resolvers.
+fn unreachable(local: &[(ProbeId, &NameAnswer)]) -> Option<Finding> {
+    let resolvers = resolvers(local);
+    let mut evidence = cited(local);
+    let first = evidence.next()?;
+    let address = local.first().and_then(|(_, answer)| answer.question.server).map(|server| server.ip());
+    let subject = Subject { host: None, address, port: Some(53), module: None };
+    let summary = format!(
+        "There is no way from this machine to its resolver {}: the network is unreachable.",
+        resolvers.join(" and ")
+    );
+    Some(
+        Finding::new(Code::NetUnreachable, Fault::Network, Confidence::Strong, subject, first, summary)
+            .with_evidence(evidence)
+            .with_remedy(
+                "Look whether this machine is connected: its link, its address and its default route.",
+                Some("ip address; ip route"),
+            )
+            .with_reference("RFC 1122 §3.2.2.1"),
+    )
 }
 
 fn no_resolver(local: &[(ProbeId, &NameAnswer)]) -> Option<Finding> {

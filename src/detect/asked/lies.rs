@@ -172,7 +172,7 @@ fn lie(reference: &Reference, name: &Named<'_>, answer: &NameAnswer, reply: &Rep
         return None;
     }
     match addresses.first() {
-        Some(address) => elsewhere_led(reference, name, *address),
+        Some(address) => elsewhere_led(reference, name, answer, *address),
         None => denial(reference, name, answer, reply),
     }
 }
@@ -213,6 +213,13 @@ fn denial(reference: &Reference, name: &Named<'_>, answer: &NameAnswer, reply: &
             lie.confidence = Confidence::Proven;
         }
     }
+    if let Some(invention) = name.invention(answer) {
+        lie.evidence.push(invention.evidence());
+        lie.excluded.push((
+            "a resolver that denies what it does not know",
+            format!("it has an address for {}, which does not exist", invention.answer.question.name),
+        ));
+    }
     if !known {
         lie.not_excluded.push("a name that is withheld on purpose inside this network (split horizon)");
     }
@@ -220,7 +227,7 @@ fn denial(reference: &Reference, name: &Named<'_>, answer: &NameAnswer, reply: &
 }
 
 /// An address that no honest answer has.
-fn elsewhere_led(reference: &Reference, name: &Named<'_>, address: IpAddr) -> Option<Lie> {
+fn elsewhere_led(reference: &Reference, name: &Named<'_>, answer: &NameAnswer, address: IpAddr) -> Option<Lie> {
     let known = reference.host(name.name).is_some();
     let standing = name.standing_of(address);
     let control = name.genuine().next();
@@ -261,6 +268,25 @@ fn elsewhere_led(reference: &Reference, name: &Named<'_>, address: IpAddr) -> Op
         lie.why = format!("it is known as {}", bad.describe());
         if control.is_some() {
             lie.confidence = Confidence::Proven;
+        }
+        return Some(lie);
+    }
+    // The answer to a name that does not exist is none to one that does.
+    let invented = name
+        .invention(answer)
+        .filter(|it| it.address == address && standing.is_none_or(|(_, it)| *it != Standing::Genuine));
+    if let Some(invention) = invented {
+        lie.why = format!("the resolver has it for {}, too, which does not exist", invention.answer.question.name);
+        lie.evidence.push(invention.evidence());
+        lie.confidence = match (known, name.exists(), invention.denied) {
+            (true, true, Some(_)) => Confidence::Proven,
+            (true, ..) => Confidence::Strong,
+            _ => Confidence::Moderate,
+        };
+        if !known {
+            lie.not_excluded.push("a resolver that leads all names of this network to one place on purpose");
+        } else if lie.confidence < Confidence::Proven {
+            lie.not_excluded.push("honest answers were not to be had");
         }
         return Some(lie);
     }

@@ -1,6 +1,7 @@
 //! What HTTP proxies did when a tunnel to a host was asked of them.
 
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, Subject};
+use crate::go::env::GoEnv;
 use crate::observation::Case;
 use crate::observation::probe::{Failure, PresentedChain, Probe, ProbeId};
 
@@ -26,7 +27,7 @@ fn judge(case: &Case, id: ProbeId, chain: &PresentedChain, proxy: &str) -> Optio
         }
         (_, Failure::ProxyStatus(407)) => {
             // The password of the settings was not sent; that it is asked for says nothing.
-            let has_credentials = |env: &crate::go::env::GoEnv| {
+            let has_credentials = |env: &GoEnv| {
                 [env.https_proxy(), env.http_proxy()].into_iter().flatten().any(|(_, url)| url.has_credentials())
             };
             if case.go.env.as_ref().is_some_and(has_credentials) {
@@ -63,6 +64,53 @@ fn judge(case: &Case, id: ProbeId, chain: &PresentedChain, proxy: &str) -> Optio
         .with_remedy("Ask the proxy's administrators; NO_PROXY exempts hosts that can be reached without it.", None)
         .with_reference("RFC 9110 §9.3.6"),
     )
+}
+
+/// Hosts that NO_PROXY keeps from the proxy, whose direct way fails while the proxy leads there.
+pub(super) fn bypassed(case: &Case) -> Vec<Finding> {
+    let Some((variable, value)) = case.go.env.as_ref().and_then(GoEnv::no_proxy) else { return Vec::new() };
+    let chains = || case.probes.iter().filter_map(|probe: &Probe| Some((probe.id, probe.chain()?)));
+    let mut found: Vec<Finding> = Vec::new();
+    for (id, chain) in chains().filter(|(_, chain)| chain.via.is_some() && chain.holds_key) {
+        let direct: Vec<_> = chains().filter(|(_, it)| it.via.is_none() && it.name == chain.name).collect();
+        let Some((_, first)) = direct.first() else { continue };
+        if direct.iter().any(|(_, it)| it.holds_key) {
+            continue;
+        }
+        let proxy = chain.via.as_deref().unwrap_or_default();
+        let reason = format!("{variable} takes it out of the proxy ({value})");
+        let subject =
+            Subject { host: Some(chain.name.clone()), port: Some(first.address.port()), ..Subject::default() };
+        let summary = format!(
+            "{} goes around the proxy and cannot be reached directly, while the proxy {proxy} leads there: {reason}.",
+            chain.name
+        );
+        let failed = direct.iter().map(|(id, it)| {
+            let why = it.failure.as_ref().map(ToString::to_string).unwrap_or_default();
+            Evidence::probe("direct", *id, format!("{}: {why}", it.address))
+        });
+        found.push(
+            Finding::new(
+                Code::ProxyBypassed,
+                Fault::Client,
+                Confidence::Strong,
+                subject,
+                Evidence::variable(variable, reason.clone()),
+                summary,
+            )
+            .with_evidence(failed)
+            .with_evidence([Evidence::probe("through_proxy", id, format!("{proxy} leads to {}", chain.name))])
+            .with_class(variable)
+            .excluding("the host itself is down", format!("through the proxy it answers (probe {})", id.0))
+            .not_excluding("the host is meant to go direct, and the network stops it")
+            .with_remedy(
+                "Keep to NO_PROXY what really must go direct: a bare domain there takes all of its subdomains along.",
+                Some("env | grep -i _proxy"),
+            )
+            .with_reference("golang.org/x/net/http/httpproxy, Config.NoProxy"),
+        );
+    }
+    found
 }
 
 fn unreachable(id: ProbeId, chain: &PresentedChain, proxy: &str, failure: &Failure) -> Finding {

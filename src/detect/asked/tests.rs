@@ -53,7 +53,7 @@ impl Network {
     ) -> &mut Self {
         let server: Option<SocketAddr> = match &oracle {
             Oracle::System => Some("192.168.1.1:53".parse().unwrap()),
-            Oracle::Trusted(_) => Some("1.1.1.1:53".parse().unwrap()),
+            Oracle::Trusted(_) | Oracle::Signed(_) => Some("1.1.1.1:53".parse().unwrap()),
             Oracle::Nobody => Some("192.0.2.53:53".parse().unwrap()),
             Oracle::Authoritative => None,
         };
@@ -334,4 +334,180 @@ fn a_private_address_of_a_name_that_no_rule_knows_is_the_networks_business() {
     let mut network = Network::new();
     network.says(Oracle::System, Transport::Udp, &[&["127.0.0.1"]]).honest();
     assert_eq!((network.only().code, network.only().confidence()), (Code::DnsBogonAnswer, Confidence::Proven));
+}
+
+/// What a network says of the harmless name's sibling, and what an honest resolver does.
+fn sibling(network: &mut Network, local: &[&str], honest: &[&str]) {
+    let system = Oracle::System;
+    network.says_of("example.com", Part::Control, system, Transport::Udp, RecordType::A, &[&["93.184.215.14"]]);
+    let name = "no-such-name.example.com";
+    network.says_of(name, Part::Sibling, Oracle::System, Transport::Udp, RecordType::A, &[local]);
+    network.says_of(name, Part::Sibling, trusted(), Transport::Tls, RecordType::A, &[honest]);
+}
+
+#[test]
+fn who_has_an_address_for_what_does_not_exist_leads_astray() {
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest();
+    sibling(&mut network, &[FALSE], &[]);
+    let finding = network.only();
+    assert_eq!((finding.code, finding.confidence()), (Code::DnsHijackedAnswer, Confidence::Proven));
+    assert_eq!((finding.fault, finding.severity), (crate::finding::Fault::Harmless, Severity::Medium));
+    // A denial, or an address that honest resolvers give as well, is no invention.
+    for (local, honest) in [(&[][..], &[][..]), (&[FALSE], &[FALSE])] {
+        let mut network = Network::new();
+        network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest();
+        sibling(&mut network, local, honest);
+        assert_eq!(network.found(), []);
+    }
+    // Nor is a wildcard beneath the name in question.
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest();
+    network.says_of(
+        "no-such-name.proxy.golang.org",
+        Part::Sibling,
+        Oracle::System,
+        Transport::Udp,
+        RecordType::A,
+        &[&[FALSE]],
+    );
+    assert_eq!(network.found(), []);
+}
+
+#[test]
+fn an_invented_address_is_not_the_names() {
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[FALSE]]).honest().silent(FALSE, Failure::Timeout);
+    sibling(&mut network, &[FALSE], &[]);
+    let found = network.found();
+    let lie = found.iter().find(|finding| finding.subject.host.as_deref() == Some(NAME)).unwrap();
+    assert_eq!((lie.code, lie.confidence()), (Code::DnsHijackedAnswer, Confidence::Proven));
+    assert!(lie.evidence().iter().any(|item| item.role == "nonexistent_name"));
+    // An address that proves to be the name's is, whatever else it is given for.
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&["5.9.80.100"]]).honest().shows("5.9.80.100", NAME, true);
+    sibling(&mut network, &["5.9.80.100"], &[]);
+    assert!(network.found().iter().all(|finding| finding.subject.host.as_deref() != Some(NAME)));
+}
+
+#[test]
+fn signatures_prove_an_answer_and_their_absence_nothing() {
+    let signed = || Oracle::Signed("cloudflare".to_owned());
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[]]).says(signed(), Transport::Tcp, &[&[TRUE]]);
+    assert_eq!(network.only().code, Code::DnsForgedNxdomain);
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest().says(signed(), Transport::Tcp, &[]);
+    assert_eq!(network.found(), []);
+}
+
+impl Network {
+    fn hosts_file(&mut self, address: &str) -> &mut Self {
+        self.push(Told::HostsFile { name: NAME.to_owned(), addresses: vec![address.parse().unwrap()] });
+        self
+    }
+
+    fn unopened(&mut self, address: &str, failure: Failure) -> &mut Self {
+        self.silent(address, failure);
+        if let Some(Probe { told: Told::Chain(chain), .. }) = self.probes.last_mut() {
+            chain.connected = None;
+        }
+        self
+    }
+}
+
+#[test]
+fn a_hosts_file_is_judged_by_who_is_there() {
+    let mut network = Network::new();
+    network.hosts_file(FALSE).honest().shows(FALSE, "www.parked.example", true);
+    let finding = network.only();
+    assert_eq!((finding.code, finding.confidence()), (Code::DnsLocalOverride, Confidence::Proven));
+    for failure in [Failure::Refused, Failure::Timeout] {
+        let mut network = Network::new();
+        network.hosts_file("127.0.0.1").honest().unopened("127.0.0.1", failure);
+        assert_eq!((network.only().code, network.only().confidence()), (Code::DnsLocalOverride, Confidence::Strong));
+    }
+    // The name's own address, or a mirror that holds a certificate for it, is as good as DNS.
+    let mut network = Network::new();
+    network.hosts_file(TRUE).honest();
+    assert_eq!(network.found(), []);
+    let mut network = Network::new();
+    network.hosts_file("10.0.0.9").honest().shows("10.0.0.9", NAME, true);
+    assert_eq!(network.found(), []);
+    // Where nobody can say what is right, nobody is wrong.
+    let mut network = Network::new();
+    network.hosts_file("10.0.0.9").unopened("10.0.0.9", Failure::Refused);
+    assert_eq!(network.only().code, Code::TcpConnectionRefused);
+}
+
+#[test]
+fn what_does_not_open_says_what_it_can_by_itself() {
+    let of = |failure: Failure, others: bool| {
+        let mut network = Network::new();
+        network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).unopened(TRUE, failure);
+        if others {
+            network.says(trusted(), Transport::Tls, &[&[TRUE]]);
+        }
+        network.found().first().map(|finding| (finding.code, finding.confidence()))
+    };
+    assert_eq!(of(Failure::Timeout, true), Some((Code::NetAddressBlackhole, Confidence::Moderate)));
+    assert_eq!(of(Failure::Timeout, false), None, "nothing at all answers");
+    assert_eq!(of(Failure::Refused, true), Some((Code::TcpConnectionRefused, Confidence::Strong)));
+    assert_eq!(of(Failure::Unreachable, true), Some((Code::NetUnreachable, Confidence::Strong)));
+    assert_eq!(of(Failure::Forbidden, false), Some((Code::NetBlockedLocally, Confidence::Strong)));
+    // Another address of the name works: go takes that.
+    let mut network = Network::new();
+    network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest().unopened("142.250.1.1", Failure::Timeout);
+    assert_eq!(network.found(), []);
+}
+
+#[test]
+fn broken_ipv6_is_told_from_none() {
+    let six = |failure: Failure| {
+        let mut network = Network::new();
+        network.says(Oracle::System, Transport::Udp, &[&[TRUE]]).honest().unopened("2607:f8b0:4004:c1b::8d", failure);
+        network.found().first().map(|finding| (finding.code, finding.confidence(), finding.severity))
+    };
+    assert_eq!(six(Failure::Timeout), Some((Code::NetIpv6Broken, Confidence::Moderate, Severity::Low)));
+    assert_eq!(six(Failure::Unreachable), None);
+}
+
+#[test]
+fn resolvers_out_of_reach_are_told_from_silent_ones() {
+    let of = |failures: &[Failure]| {
+        let mut network = Network::new();
+        for failure in failures {
+            network.says(Oracle::System, Transport::Udp, &[]);
+            if let Some(Probe { told: Told::Name(answer), .. }) = network.probes.last_mut() {
+                answer.failure = Some(failure.clone());
+            }
+        }
+        network.found().first().map(|finding| finding.code)
+    };
+    assert_eq!(of(&[Failure::Refused, Failure::Unreachable]), Some(Code::DnsNoResolver));
+    assert_eq!(of(&[Failure::Unreachable]), Some(Code::NetUnreachable));
+    assert_eq!(of(&[Failure::Timeout, Failure::Unreachable]), Some(Code::DnsTimeout));
+    assert_eq!(of(&[Failure::Other("not a name".to_owned())]), None);
+}
+
+#[test]
+fn a_host_that_only_the_proxy_leads_to_is_kept_from_it_by_mistake() {
+    let mut network = Network::new();
+    network.honest().probes.pop();
+    network.unopened(TRUE, Failure::Timeout).shows("10.44.0.8", NAME, true);
+    if let Some(Probe { told: Told::Chain(chain), .. }) = network.probes.last_mut() {
+        chain.via = Some("squid.corp:3128".to_owned());
+    }
+    let settings = "HTTPS_PROXY=http://squid.corp:3128\nNO_PROXY=golang.org\n";
+    let codes = |env: &str| {
+        let reference = Reference::builtin().unwrap();
+        let roots = reference.roots().clone().with_pem(network.root.pem().as_bytes()).unwrap();
+        let mut case = Scene::new().case();
+        case.probes.clone_from(&network.probes);
+        case.go.env = Some(crate::go::env::GoEnv::parse(env));
+        let found = assess(&case, &reference.with_roots(roots)).assessment.found;
+        found.iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert!(codes(settings).contains(&Code::ProxyBypassed));
+    assert!(!codes("").contains(&Code::ProxyBypassed));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::invented::{Invention, inventions};
 use crate::certificate::{Certificate, NameCheck, Path, judge};
 use crate::detect::trust::Everywhere;
 use crate::finding::{Evidence, Subject};
@@ -38,6 +39,10 @@ pub(super) struct Named<'c> {
     pub(super) witnesses: Vec<ProbeId>,
     /// Whoever cannot be written over says that there is no such name, or no address.
     denied: Option<ProbeId>,
+    /// The hosts file has it.
+    overridden: bool,
+    /// What the configured resolvers say of names that do not exist.
+    inventions: Vec<Invention<'c>>,
 }
 
 /// All names.
@@ -84,12 +89,21 @@ impl<'c> Named<'c> {
             .filter(|(_, chain)| chain.name == name && chain.via.is_none())
             .map(|(probe, chain)| (probe.id, chain, standing(reference, &everywhere, probe, chain)))
             .collect();
-        let mut named = Self { name, answers, chains, honest: BTreeSet::new(), witnesses: Vec::new(), denied: None };
+        let mut named = Self {
+            name,
+            answers,
+            chains,
+            honest: BTreeSet::new(),
+            witnesses: Vec::new(),
+            denied: None,
+            overridden: case.probes.iter().filter_map(Probe::hosts_file).any(|(known, _)| known == name),
+            inventions: inventions(case),
+        };
         named.hear_witnesses();
         named
     }
 
-    /// Those over TLS and HTTPS; without any, the zone's own servers; and the certificates have the last word.
+    /// Those over TLS and HTTPS, and what is signed; without any, the zone's own servers; and the certificates have the last word.
     fn hear_witnesses(&mut self) {
         let conclusive = |reply: &Reply| matches!(reply.rcode, NOERROR | NXDOMAIN) && !reply.truncated;
         let of = |wanted: fn(&NameAnswer) -> bool| -> Vec<(ProbeId, RecordType, Reply)> {
@@ -99,8 +113,10 @@ impl<'c> Named<'c> {
                 .filter(|(_, _, reply)| conclusive(reply))
                 .collect()
         };
-        let mut heard = of(|answer| {
-            matches!(answer.question.oracle, Oracle::Trusted(_)) && answer.question.transport.is_authenticated()
+        let mut heard = of(|answer| match answer.question.oracle {
+            Oracle::Trusted(_) => answer.question.transport.is_authenticated(),
+            Oracle::Signed(_) => true,
+            _ => false,
         });
         if heard.is_empty() {
             heard = of(|answer| {
@@ -142,6 +158,16 @@ impl<'c> Named<'c> {
     /// What the configured resolvers say.
     pub(super) fn local(&self) -> impl Iterator<Item = (ProbeId, &'c NameAnswer)> + '_ {
         self.by(|oracle| *oracle == Oracle::System)
+    }
+
+    pub(super) const fn is_overridden(&self) -> bool {
+        self.overridden
+    }
+
+    /// What the resolver that gave an answer says of names that do not exist.
+    pub(super) fn invention(&self, answer: &NameAnswer) -> Option<&Invention<'c>> {
+        let local = answer.question.oracle == Oracle::System;
+        self.inventions.iter().find(|invention| local && invention.resolver() == answer.question.server)
     }
 
     pub(super) fn standing_of(&self, address: IpAddr) -> Option<(ProbeId, &Standing)> {
@@ -255,6 +281,7 @@ pub(super) fn asked_of(answer: &NameAnswer) -> String {
     let who = match (&question.oracle, question.server) {
         (Oracle::System, Some(server)) => format!("the configured resolver {}", server.ip()),
         (Oracle::Trusted(name), _) => name.clone(),
+        (Oracle::Signed(name), _) => format!("{name}, its signatures verified from the root's key on,"),
         (Oracle::Authoritative, _) => "the zone's own servers".to_owned(),
         (Oracle::Nobody, Some(server)) => format!("{}, where no resolver is", server.ip()),
         (_, None) => "somebody".to_owned(),
