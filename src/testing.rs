@@ -389,6 +389,12 @@ impl Scene {
         self.now += 20_000;
     }
 
+    /// Records every frame twice.
+    pub(crate) fn record_each_again(&mut self) {
+        self.frames =
+            self.frames.drain(..).flat_map(|(at, bytes)| [(at, bytes.clone()), (at + 20_000, bytes)]).collect();
+    }
+
     /// Leaves out what one side sent, as a recorder on an asymmetric path does.
     pub(crate) fn forget_from(&mut self, address: IpAddr) {
         let IpAddr::V4(address) = address else { panic!("only IPv4 here") };

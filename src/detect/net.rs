@@ -2,11 +2,10 @@
 
 mod resolvers;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Detector;
-use super::subject::{best_name, called, is_incidental, judged_connections, subject};
+use super::subject::{best_name, by_server, called, is_incidental, subject};
 use super::tcp::over_ipv4;
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::go::GoErrorKind;
@@ -29,10 +28,7 @@ const CITED: usize = 64;
 
 fn assess(case: &Case, reference: &Reference) -> Assessment {
     let mut assessment = Assessment::default();
-    let mut groups: BTreeMap<SocketAddr, Vec<&Connection>> = BTreeMap::new();
-    for connection in judged_connections(case) {
-        groups.entry(connection.server).or_default().push(connection);
-    }
+    let groups = by_server(case);
     for (server, group) in &groups {
         if let Some(mut finding) = unreachable(case, group)
             .or_else(|| silent(case, *server, group))
@@ -365,11 +361,7 @@ fn rejected_locally(case: &Case) -> Vec<Finding> {
 }
 
 /// The client's own system refused before a packet left: go says so, and no SYN is there although the recording would show it.
-fn blocked_locally(
-    case: &Case,
-    reference: &Reference,
-    groups: &BTreeMap<SocketAddr, Vec<&Connection>>,
-) -> Vec<Finding> {
+fn blocked_locally(case: &Case, reference: &Reference, groups: &[(SocketAddr, Vec<&Connection>)]) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     for error in case.go.errors() {
         let denied = matches!(error.kind.innermost(), GoErrorKind::PermissionDenied);
@@ -380,13 +372,14 @@ fn blocked_locally(
             continue;
         }
         let Some(address) = error.address else { continue };
-        if unsent && (groups.contains_key(&address) || !leaves_a_gap(case, reference, address.ip())) {
+        let mut tried = groups.iter().filter(|(server, _)| *server == address).flat_map(|(_, group)| group).peekable();
+        let sent = tried.peek().is_some();
+        if unsent && (sent || !leaves_a_gap(case, reference, address.ip())) {
             continue;
         }
-        if groups.get(&address).is_some_and(|group| group.iter().any(|connection| !connection.icmp.is_empty())) {
+        if tried.any(|connection| !connection.icmp.is_empty()) {
             continue;
         }
-        let sent = groups.get(&address).is_some_and(|group| !group.is_empty());
         let subject =
             Subject { host: error.host.clone(), address: Some(address.ip()), port: Some(address.port()), module: None };
         if found.iter().any(|finding| finding.subject == subject) {

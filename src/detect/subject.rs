@@ -1,6 +1,7 @@
 //! What several families ask of a case: whose connection it is, what a finding about it is called.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::finding::{Detail, Evidence, Fault, Finding, Subject};
 use crate::observation::{Case, Connection, Handshake, Lookup, Outcome, Relevance};
@@ -23,6 +24,23 @@ pub(super) fn judged_handshakes(case: &Case) -> impl Iterator<Item = (&Handshake
 /// The connections that are judged.
 pub(super) fn judged_connections(case: &Case) -> impl Iterator<Item = &Connection> {
     case.connections.iter().filter(|connection| connection.relevance > Relevance::Other)
+}
+
+/// The machine behind an address, as far as can be told: one has many IPv6 addresses in its network.
+pub(super) fn machine(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(std::net::Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
+/// The judged connections to each server, of each client by itself: that another machine gets through excuses nothing.
+pub(super) fn by_server(case: &Case) -> Vec<(SocketAddr, Vec<&Connection>)> {
+    let mut groups: BTreeMap<(SocketAddr, IpAddr), Vec<&Connection>> = BTreeMap::new();
+    for connection in judged_connections(case) {
+        groups.entry((connection.server, machine(connection.client.ip()))).or_default().push(connection);
+    }
+    groups.into_iter().map(|((server, _), group)| (server, group)).collect()
 }
 
 /// The host that a TLS handshake is for: its server name, else the target of its tunnel, else the best name of the address.

@@ -3,12 +3,9 @@
 mod stalled;
 mod throttled;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-
 use super::Detector;
 use super::attempt::segment_at;
-use super::subject::{best_name, called, is_incidental, judged_connections, subject};
+use super::subject::{best_name, by_server, called, is_incidental, subject};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding};
 use crate::observation::{Case, Connection, End, Marks, Opening, Outcome, Segment, SegmentKind};
 use crate::reference::Reference;
@@ -30,24 +27,22 @@ pub(super) const DETECTOR: Detector = Detector {
 const CITED: usize = 48;
 /// Resets so close to a forged one are of the same sender.
 const TOGETHER: Span = Span::from_millis(5);
+/// What comes of a forged reset comes within a round trip or two.
+const ANSWERED: Span = Span::from_seconds(2);
 /// A reset after this much silence on a connection older than half of it is a NAT's or a balancer's time-out.
 const IDLE: Span = Span::from_seconds(60);
 /// A host this few hops away is in the client's own network or at its provider.
-const NEAR_HOPS: u8 = 4;
+const NEAR_HOPS: u8 = 6;
 
 fn assess(case: &Case, reference: &Reference) -> Assessment {
     let mut assessment = Assessment::default();
-    let mut groups: BTreeMap<SocketAddr, Vec<&Connection>> = BTreeMap::new();
-    for connection in judged_connections(case) {
-        groups.entry(connection.server).or_default().push(connection);
-    }
-    for group in groups.values() {
+    for (_, group) in by_server(case) {
         let findings = [
-            refused(case, reference, group),
-            reset(case, group),
-            injected_data(case, group),
-            stalled::assess(case, group),
-            throttled::assess(case, group),
+            refused(case, reference, &group),
+            reset(case, &group),
+            injected_data(case, &group),
+            stalled::assess(case, &group),
+            throttled::assess(case, &group),
         ];
         for mut finding in findings.into_iter().flatten() {
             finding.incidental = group.iter().all(|connection| is_incidental(connection));
@@ -178,10 +173,13 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
         .iter()
         .filter(|connection| !judged_by_tls(case, connection) && !matches!(connection.opening, Opening::Refused { .. }))
         .filter_map(|connection| {
-            let effective = match connection.end {
+            let ended = match connection.end {
                 End::Reset { direction: Direction::ToClient, at } => Some(at),
                 _ => None,
             };
+            // A server that was sent one, too, refuses with resets of its own what the client still sends.
+            let effective =
+                |reset: &Segment| ended.is_some_and(|at| at >= reset.at && at.time.since(reset.at.time) <= ANSWERED);
             let candidates = connection.segments.towards(Direction::ToClient).filter(|segment| segment.flags.rst());
             candidates
                 .filter(|segment| !is_clean_up(connection, segment) && !in_handshake(case, connection, segment))
@@ -190,7 +188,7 @@ fn reset(case: &Case, group: &[&Connection]) -> Option<Finding> {
                     // Only an answer can come too early; a server may reset an open connection whenever it likes.
                     let mut marks = case.marks(connection, segment);
                     marks.early = marks.any_but_early().then(|| case.early_reset(connection, segment)).flatten();
-                    (*connection, *segment, marks, effective == Some(segment.at))
+                    (*connection, *segment, marks, effective(segment))
                 })
                 .find(|(.., marks, _)| marks.any())
         })

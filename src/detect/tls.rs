@@ -9,11 +9,11 @@ mod said;
 mod silent;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Detector;
 use super::attempt::{Fate, fate, segment_at, unanswered};
-use super::subject::{handshake_subject, host_of, is_incidental, is_proxy, judged_handshakes};
+use super::subject::{handshake_subject, host_of, is_incidental, is_proxy, judged_handshakes, machine};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Connection, Handshake, Marks, Opening, Veil};
 use crate::reference::Reference;
@@ -101,13 +101,16 @@ impl Attempt<'_> {
     }
 }
 
+/// Attempts by name, address and client.
+type Groups<'a, 'c> = BTreeMap<(Option<&'a str>, SocketAddr, IpAddr), Vec<&'a Attempt<'c>>>;
+
 /// What other attempts in the recording say about a failing group.
 struct Controls<'a, 'c> {
     /// Another name at the same address got an answer.
     other_name: Option<&'a Attempt<'c>>,
     /// The same name got an answer with a clearly smaller hello, or with one that lacks what is new in those that fail.
     smaller: Option<&'a Attempt<'c>>,
-    /// The same name got an answer at the same address with an equal hello.
+    /// The same name got an answer of the same client at the same address with an equal hello.
     same: Option<&'a Attempt<'c>>,
     /// Another name got an answer with a hello as large, anywhere beyond the client.
     large: Option<&'a Attempt<'c>>,
@@ -117,6 +120,8 @@ impl<'a, 'c> Controls<'a, 'c> {
     fn of(group: &[&'a Attempt<'c>], all: &'a [Attempt<'c>]) -> Self {
         let host = group.first().and_then(|attempt| attempt.host.as_deref());
         let server = group.first().map(|attempt| attempt.connection.server);
+        let client = |attempt: &Attempt<'_>| machine(attempt.connection.client.ip());
+        let own = group.first().map(|attempt| client(attempt));
         let failing = group.iter().filter(|attempt| !attempt.passed());
         let size = failing.clone().map(|attempt| attempt.bytes()).min().unwrap_or(0);
         let news = failing.map(|attempt| news(attempt)).min().unwrap_or(0);
@@ -141,6 +146,7 @@ impl<'a, 'c> Controls<'a, 'c> {
             same: all
                 .iter()
                 .filter(same_host)
+                .filter(|attempt| Some(client(attempt)) == own)
                 .find(|attempt| !simpler(attempt) && Some(attempt.connection.server) == server),
         }
     }
@@ -158,16 +164,17 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
         })
         .collect();
     let judged: Vec<_> = judged_handshakes(case).map(|(handshake, _)| handshake.flow).collect();
-    let mut groups: BTreeMap<(Option<&str>, SocketAddr), Vec<&Attempt<'_>>> = BTreeMap::new();
+    let mut groups: Groups<'_, '_> = BTreeMap::new();
     for attempt in all.iter().filter(|attempt| judged.contains(&attempt.handshake.flow)) {
-        groups.entry((attempt.host.as_deref(), attempt.connection.server)).or_default().push(attempt);
+        let client = machine(attempt.connection.client.ip());
+        groups.entry((attempt.host.as_deref(), attempt.connection.server, client)).or_default().push(attempt);
     }
     let mut assessment = Assessment::default();
     for group in groups.values() {
         let controls = Controls::of(group, &all);
         let finding =
             answered::assess(case, group, &controls, reference).or_else(|| silent::assess(case, group, &controls));
-        let finding = finding.or_else(|| said::assess(case, group));
+        let finding = finding.or_else(|| said::assess(case, group, &all));
         match finding {
             Some(mut finding) => {
                 finding.incidental = group.iter().all(|attempt| is_incidental(attempt.connection));
@@ -176,9 +183,9 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
             None => assessment.not_assessed.extend(blind(case, group)),
         }
     }
-    for finding in residual::assess(case, &groups, &all) {
+    for mut finding in residual::assess(case, &groups, &all) {
         // What a block of the address does to others' names is told with the name that set it off.
-        residual::absorb(&mut assessment.found, &finding);
+        residual::absorb(&mut assessment.found, &mut finding);
         assessment.found.push(finding);
     }
     assessment

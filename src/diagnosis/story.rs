@@ -206,8 +206,10 @@ fn open_questions(mut items: Vec<NotAssessed>, ranked: &[Ranked]) -> Vec<NotAsse
 
 fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circumstances) -> Verdict {
     if let Some(cause) = ranked.iter().find(|ranked| ranked.root_cause) {
-        // A single hint in a recording with gaps names a suspect, not somebody who must act.
-        let gaps = ranked.iter().any(|ranked| ranked.finding.code.family() == "capture");
+        // A single hint in a recording with gaps names a suspect, not somebody who must act. Copies leave nothing out.
+        let gaps = ranked
+            .iter()
+            .any(|ranked| ranked.finding.code.family() == "capture" && ranked.finding.code != Code::CaptureDuplicated);
         let (outcome, who) = match cause.finding.confidence() {
             Confidence::Weak if gaps => Fault::Unknown.verdict(),
             _ => cause.finding.fault.verdict(),
@@ -351,9 +353,11 @@ pub(crate) mod tests {
         hint.set_confidence(Confidence::Weak);
         let whole = told(vec![hint.clone()], &failed()).verdict;
         assert_eq!((whole.outcome, whole.who), (Outcome::Blocked, Who::Network));
-        let gaps = told(vec![hint, finding(Code::CaptureMidstream, HOST, TRUE)], &failed()).verdict;
+        let gaps = told(vec![hint.clone(), finding(Code::CaptureMidstream, HOST, TRUE)], &failed()).verdict;
         assert_eq!((gaps.outcome, gaps.who), (Outcome::Inconclusive, Who::Unknown));
         assert_eq!(gaps.cause, Some(Code::TlsSniReset));
+        let twice = told(vec![hint, finding(Code::CaptureDuplicated, HOST, TRUE)], &failed()).verdict;
+        assert_eq!((twice.outcome, twice.who), (Outcome::Blocked, Who::Network));
     }
 
     #[test]

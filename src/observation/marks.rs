@@ -327,14 +327,18 @@ fn went_on(connection: &Connection, segment: &Segment) -> Option<Moment> {
         .filter(|other| other.at < segment.at && !other.flags.rst())
         .map(sent)
         .reduce(|high, end| if end.wrapping_sub(high).cast_signed() > 0 { end } else { high });
+    let later = || {
+        connection
+            .segments
+            .towards(segment.direction)
+            .filter(|other| other.at > segment.at && other.at.time.since(segment.at.time) <= WENT_ON)
+            .filter(|other| !other.flags.rst() && !other.flags.fin() && other.kind != SegmentKind::Duplicate)
+    };
     if next.is_some_and(|next| next != segment.seq) {
-        return None;
+        // Ahead of data on their way: the stream reaches its very number and goes on from there.
+        return later().find(|other| other.length > 0 && other.seq == segment.seq).map(|other| other.at);
     }
-    connection
-        .segments
-        .towards(segment.direction)
-        .filter(|other| other.at > segment.at && other.at.time.since(segment.at.time) <= WENT_ON)
-        .filter(|other| !other.flags.rst() && !other.flags.fin() && other.kind != SegmentKind::Duplicate)
+    later()
         .filter(|other| other.ip.ttl != segment.ip.ttl || other.timestamps != segment.timestamps || other.length > 0)
         .find(|other| {
             // A repetition of what came before it is none of its business, an answer to the SYN always is.

@@ -1,10 +1,11 @@
 //! Chains that the client saw and rejected, and the recording cannot show: TLS 1.3 without keys, or a hole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::words::{self, Meaning};
 use super::{gave_up_otherwise, may_be_over_certificate, refused_by_git};
-use crate::detect::subject::{called, handshake_subject, is_incidental, is_with_proxy, judged_handshakes};
+use crate::detect::subject::{called, handshake_subject, is_incidental, is_with_proxy, judged_handshakes, machine};
 use crate::finding::{Code, Confidence, Evidence, Fault, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Handshake, Outcome, Sighting, Veil};
 use crate::reference::Reference;
@@ -13,6 +14,7 @@ use crate::types::{Direction, FlowId, Moment};
 /// A rejection whose reason was not seen.
 struct Rejection<'c> {
     flow: FlowId,
+    client: IpAddr,
     handshake: &'c Handshake,
     alert: Option<Moment>,
 }
@@ -33,14 +35,18 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> (Vec<Finding>, Vec<N
         }
         let from_client = handshake.alerts.iter().find(|alert| alert.direction == Direction::ToServer);
         let entry = groups.entry(subject).or_insert_with(|| (Vec::new(), true));
-        entry.0.push(Rejection { flow: connection.flow, handshake, alert: from_client.map(|alert| alert.at) });
+        let (client, alert) = (machine(connection.client.ip()), from_client.map(|alert| alert.at));
+        entry.0.push(Rejection { flow: connection.flow, client, handshake, alert });
         entry.1 &= is_incidental(connection);
     }
     let mut found = Vec::new();
     for (subject, (rejections, incidental)) in groups {
         // Another attempt that was accepted: this one was given up for another reason.
-        let accepted = judged_handshakes(case).any(|(handshake, _)| {
-            handshake.server_name.seen() == subject.host.as_ref() && handshake.outcome == Outcome::Completed
+        let clients: BTreeSet<IpAddr> = rejections.iter().map(|rejection| rejection.client).collect();
+        let accepted = judged_handshakes(case).any(|(handshake, connection)| {
+            handshake.server_name.seen() == subject.host.as_ref()
+                && handshake.outcome == Outcome::Completed
+                && clients.contains(&machine(connection.client.ip()))
         });
         let accepted = accepted && refused_by_git(case, subject.host.as_deref()).is_none();
         if accepted || gave_up_otherwise(case, subject.host.as_deref()) {

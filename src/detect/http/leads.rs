@@ -29,12 +29,13 @@ const FORM: [&str; 3] = ["<form", "type=\"password\"", "type=password"];
 /// What scripts say before the address that they lead to.
 const SCRIPTS: [&str; 4] = ["window.location", "location.href", "location.replace", "document.location"];
 
-/// Whether an address is that of a filter's notice.
-pub(super) fn is_filter_address(url: &str) -> bool {
-    let folded = url.to_ascii_lowercase();
-    // What follows the question mark often holds the address that was asked for, whose words say nothing.
+/// Whether an address that was given in place of the one that was asked for is that of a filter's notice.
+pub(super) fn is_filter_address(url: &str, asked: &str) -> bool {
+    let (folded, asked) = (url.to_ascii_lowercase(), asked.to_ascii_lowercase());
+    // What follows the question mark often holds the address that was asked for, whose words say nothing: modules and
+    // their repositories are called "blockchain", too.
     let own = folded.split("url=").next().unwrap_or_default();
-    BLOCK_WORDS.iter().any(|word| own.contains(word))
+    BLOCK_WORDS.iter().any(|word| own.contains(word) && !asked.contains(word))
 }
 
 /// Whether a page is a network's log-in: a form, and words about the network.
@@ -57,7 +58,7 @@ pub(super) fn sends_to(exchange: &Exchange, host: &str) -> Option<String> {
     let end = rest.find(['"', '\'', '>', '<', ' ', ';', ')'])?;
     let url = rest.get(..end)?.to_owned();
     let to = host_of(&url)?;
-    (!same_organization(&to, host) && (is_log_in(&url) || is_filter_address(&url))).then_some(url)
+    (!same_organization(&to, host) && (is_log_in(&url) || is_filter_address(&url, &exchange.url))).then_some(url)
 }
 
 fn text(exchange: &Exchange) -> Option<String> {

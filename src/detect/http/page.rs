@@ -156,7 +156,7 @@ pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
         return Some(trouble);
     }
     let location = location?;
-    if is_filter_address(&location) && !page.is_some_and(is_portal_page) {
+    if is_filter_address(&location, &one.exchange.url) && !page.is_some_and(is_portal_page) {
         return None;
     }
     let target = host_of(&location)?;
@@ -189,7 +189,7 @@ pub(super) fn portal(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opt
 
 /// A log-in page in the answer's own place, or one that sends a browser to it.
 fn portal_page(one: &Asked<'_>, fault: Fault) -> Option<Trouble> {
-    let sent = sends_to(one.exchange, &one.host).filter(|url| !is_filter_address(url));
+    let sent = sends_to(one.exchange, &one.host).filter(|url| !is_filter_address(url, &one.exchange.url));
     if !one.is_protocol() || one.kind() == Some(RequestKind::Git) || !(sent.is_some() || is_portal_page(one.exchange)) {
         return None;
     }
@@ -289,8 +289,8 @@ pub(super) fn block(case: &Case, reference: &Reference, one: &Asked<'_>) -> Opti
 
 /// A redirect, or a page that sends browsers, to the address of a filter's notice.
 fn led_to_filter(reference: &Reference, one: &Asked<'_>, fault: Fault, page: Option<&Exchange>) -> Option<Trouble> {
-    let redirect = target(one.exchange).filter(|location| is_filter_address(location));
-    let sent = sends_to(one.exchange, &one.host).filter(|url| is_filter_address(url));
+    let redirect = target(one.exchange).filter(|location| is_filter_address(location, &one.exchange.url));
+    let sent = sends_to(one.exchange, &one.host).filter(|url| is_filter_address(url, &one.exchange.url));
     let location = redirect.or(sent)?;
     let to = host_of(&location)?;
     let hidden = one.speaker == Speaker::Unseen && !is_public_endpoint(reference, &one.host);

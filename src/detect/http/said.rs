@@ -243,7 +243,9 @@ fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
             format!("what is not the module proxy's protocol ({detail})"),
             PAGE,
         ),
-        GoErrorKind::RedirectToInsecure { to } if public && super::leads::is_filter_address(to) => {
+        GoErrorKind::RedirectToInsecure { to }
+            if public && super::leads::is_filter_address(to, error.url.as_deref().unwrap_or_default()) =>
+        {
             new(Code::HttpBlockPage, Fault::Interference, redirect_to(to), &["a server that is set up wrongly"])
         }
         // TLS was in order, so that the server itself redirects, or who is trusted in its place.

@@ -222,3 +222,15 @@ fn ipv6_that_times_out_with_repetitions_is_broken_where_ipv4_works() {
     assert_eq!(scene.finding(Code::NetIpv6Broken).severity, Severity::Low);
     assert_eq!(scene.accused(), []);
 }
+
+#[test]
+fn that_another_machine_reaches_the_address_excuses_nothing() {
+    let mut scene = scene();
+    knock(&mut scene, SERVER, 5);
+    let last = scene.last_frame();
+    scene.client = [192, 168, 1, 99].into();
+    works(&mut scene, SERVER, HOST);
+    let finding = scene.finding(Code::NetAddressBlackhole);
+    assert_eq!(cited(&finding), (last - 4..=last).collect::<Vec<u32>>());
+    assert_eq!(scene.accused(), [Code::NetAddressBlackhole]);
+}

@@ -48,15 +48,17 @@ fn a_host_that_refuses_after_a_round_trip_is_believed() {
 
 #[test]
 fn a_refusal_from_next_door_for_a_far_address_is_forged() {
-    let mut scene = scene();
-    for _ in 0..3 {
-        let tcp = scene.connect(SERVER);
-        scene.syn(&tcp);
-        scene.after_ms(4).refuse(&tcp, 61);
+    for ttl in [61, 58, 122] {
+        let mut scene = scene();
+        for _ in 0..3 {
+            let tcp = scene.connect(SERVER);
+            scene.syn(&tcp);
+            scene.after_ms(4).refuse(&tcp, ttl);
+        }
+        let finding = scene.finding(Code::TcpRefusalInjected);
+        assert_eq!(finding.fault, Fault::Interference);
+        assert_eq!(scene.accused(), [Code::TcpRefusalInjected], "IP TTL {ttl}");
     }
-    let finding = scene.finding(Code::TcpRefusalInjected);
-    assert_eq!(finding.fault, Fault::Interference);
-    assert_eq!(scene.accused(), [Code::TcpRefusalInjected]);
 }
 
 #[test]
@@ -396,4 +398,49 @@ fn what_passes_a_policer_comes_evenly_and_what_is_lost_by_chance_in_fits_and_sta
         sent_again(&mut scene, pauses.iter().copied());
         assert_eq!(scene.accused(), expected, "{pauses:?}");
     }
+}
+
+#[test]
+fn a_stream_that_goes_on_from_the_number_of_a_reset_did_not_send_it() {
+    // The reset, sent both ways with the server's own TTL, overtakes data that the server had sent before.
+    let mut scene = scene();
+    let mut tcp = working(&mut scene);
+    let ahead = tcp.server_seq + 2_000;
+    scene.tcp(&tcp, false, SERVER_TTL, RST | ACK, ahead, tcp.client_seq, &[], false);
+    let reset = scene.last_frame();
+    let sent = record(23, &[7; 995]);
+    for _ in 0..3 {
+        scene.server_sends(&mut tcp, PSH, &sent);
+    }
+    let went_on = scene.last_frame();
+    scene.client_sends(&mut tcp, ACK, &[]);
+    scene.after_ms(RTT_MS).reset(&tcp, SERVER_TTL);
+    let finding = scene.finding(Code::TcpResetInjected);
+    assert_eq!((finding.fault, finding.severity), (Fault::Interference, Severity::High));
+    assert!([reset, went_on].iter().all(|frame| cited(&finding).contains(frame)));
+    // An old connection's reset is at no place of this stream.
+    let scene = scene_of_old_reset(&sent);
+    assert_eq!(scene.accused(), []);
+}
+
+fn scene_of_old_reset(sent: &[u8]) -> Scene {
+    let mut scene = scene();
+    let mut tcp = working(&mut scene);
+    scene.tcp(&tcp, false, SERVER_TTL, RST | ACK, tcp.server_seq + 1_234, tcp.client_seq, &[], false);
+    for _ in 0..3 {
+        scene.server_sends(&mut tcp, PSH, sent);
+    }
+    scene.client_sends(&mut tcp, ACK, &[]);
+    scene
+}
+
+#[test]
+fn a_recorders_copies_are_no_repetitions_of_the_server() {
+    let mut scene = scene();
+    download(&mut scene, 150, 120, 10, 0);
+    download(&mut scene, 150, 120, 10, 0);
+    let lost = |scene: &Scene| scene.finding(Code::TcpThrottled).summary;
+    let once = lost(&scene);
+    scene.record_each_again();
+    assert_eq!(lost(&scene), once);
 }

@@ -4,7 +4,10 @@
 //! alone would leave, or as even as only a token bucket makes it. Random loss fails the last test: it slows a transfer down
 //! to what Padhye's formula says, no further, and in fits and starts, by time-outs that double.
 
-use super::{Case, Code, Confidence, Connection, Direction, Evidence, Fault, Finding, Opening, Segment, Span, called};
+use super::{
+    Case, Code, Confidence, Connection, Direction, Evidence, Fault, Finding, Opening, Segment, SegmentKind, Span,
+    called,
+};
 use crate::detect::subject::{best_name, subject};
 use crate::packet::TcpFlags;
 use crate::types::Timestamp;
@@ -151,7 +154,9 @@ fn crawl(case: &Case, connection: &Connection) -> Option<Crawl> {
 /// The first and the last segments as they came: a recorder with several queues writes them in another order.
 fn by_time(connection: &Connection) -> (Vec<Segment>, Vec<Segment>) {
     let sorted = |segments: &[Segment]| {
-        let mut segments = segments.to_vec();
+        // A recorder's second copy of a packet is no repetition of the server's.
+        let once = segments.iter().filter(|segment| segment.kind != SegmentKind::Duplicate);
+        let mut segments: Vec<Segment> = once.copied().collect();
         segments.sort_by_key(|segment| segment.at.time);
         segments
     };

@@ -8,8 +8,10 @@ use crate::detect::subject::called;
 use crate::finding::{Detail, Fault, Severity};
 use crate::observation::{Segment, TtlMark, alert_name};
 use crate::reference::Reference;
-use crate::types::Direction;
+use crate::types::{Direction, Span};
 
+/// On shorter ways what a device takes to answer is as long as the way, and its place cannot be told by its time.
+const TELLING_RTT: Span = Span::from_millis(8);
 /// Alerts by which a TLS server says that it does not know the name (RFC 6066 §3, RFC 8446 §6.2).
 const UNRECOGNIZED_NAME: u8 = 112;
 
@@ -195,7 +197,7 @@ fn shape(case: &Case, mut finding: Finding, controls: &Controls<'_, '_>, group: 
 
 /// Whether every reset came no sooner than a server's own answer would.
 fn after_round_trip(case: &Case, attempt: &Attempt<'_>, resets: &[(Segment, Marks)]) -> bool {
-    let Some(rtt) = case.shortest_rtt(attempt.connection) else { return false };
+    let Some(rtt) = case.shortest_rtt(attempt.connection).filter(|rtt| *rtt >= TELLING_RTT) else { return false };
     resets.iter().all(|(segment, _)| {
         segment.at.time.since(attempt.at().time).nanos().saturating_mul(10) >= rtt.nanos().saturating_mul(9)
     })

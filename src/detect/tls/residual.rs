@@ -1,14 +1,16 @@
 //! Blocks that outlast their trigger: after a forged reset at one name, the address stays closed for a while.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use super::{Attempt, CITED, Case, Code, Evidence, Fate, Finding, Moment, confidence, group_subject, strongest};
+use super::{
+    Attempt, CITED, Case, Code, Evidence, Fate, Finding, Groups, Moment, confidence, group_subject, strongest,
+};
 use crate::detect::attempt::segment_at;
 use crate::detect::subject::{called, is_incidental, judged_connections};
-use crate::finding::Fault;
+use crate::finding::{Citation, Fault};
 use crate::observation::{Connection, Marks, Opening, Segment};
-use crate::types::Span;
+use crate::types::{FlowId, Span};
 
 /// Residual blocks were seen to last 90 or 180 seconds.
 const LASTS: Span = Span::from_seconds(180);
@@ -28,13 +30,9 @@ enum Caught<'a, 'c> {
 }
 
 /// One finding for each address that a reset left blocked.
-pub(super) fn assess(
-    case: &Case,
-    groups: &BTreeMap<(Option<&str>, SocketAddr), Vec<&Attempt<'_>>>,
-    all: &[Attempt<'_>],
-) -> Vec<Finding> {
+pub(super) fn assess(case: &Case, groups: &Groups<'_, '_>, all: &[Attempt<'_>]) -> Vec<Finding> {
     let mut triggers: BTreeMap<SocketAddr, (&Attempt<'_>, &Vec<&Attempt<'_>>)> = BTreeMap::new();
-    for ((_, server), group) in groups {
+    for ((_, server, _), group) in groups {
         let Some(first) = group.iter().filter(|attempt| forged_resets(attempt).is_some()).min_by_key(|one| one.at())
         else {
             continue;
@@ -193,14 +191,23 @@ fn closed<'a, 'c>(case: &'c Case, connection: &'c Connection) -> Option<Caught<'
 }
 
 /// Removes findings about names that were only caught in the block that `block` tells of.
-pub(super) fn absorb(found: &mut Vec<Finding>, block: &Finding) {
-    found.retain(|finding| {
-        !matches!(finding.code, Code::TlsSniReset | Code::TlsSniBlackhole)
-            || finding.subject.address != block.subject.address
-            || finding.subject.host == block.subject.host
-            || !finding
-                .evidence()
-                .iter()
-                .all(|item| block.evidence().iter().any(|known| known.citation == item.citation))
-    });
+pub(super) fn absorb(found: &mut Vec<Finding>, block: &mut Finding) {
+    let flows: BTreeSet<FlowId> = block.evidence().iter().filter_map(flow).collect();
+    let part = |finding: &mut Finding| {
+        matches!(finding.code, Code::TlsSniReset | Code::TlsSniBlackhole)
+            && finding.subject.address == block.subject.address
+            && finding.subject.host != block.subject.host
+            && finding.evidence().iter().filter_map(flow).all(|flow| flows.contains(&flow))
+    };
+    let absorbed: Vec<Finding> = found.extract_if(.., part).collect();
+    for finding in absorbed {
+        finding.evidence().iter().cloned().for_each(|evidence| block.cite(evidence));
+    }
+}
+
+fn flow(evidence: &Evidence) -> Option<FlowId> {
+    match &evidence.citation {
+        Citation::Frame { flow, .. } => *flow,
+        _ => None,
+    }
 }

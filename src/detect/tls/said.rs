@@ -8,10 +8,15 @@ use crate::types::Direction;
 
 /// The server refused the client after the handshake, as far as the client was concerned, had been completed: over a
 /// certificate that it wanted, for instance (RFC 8446 §4.4.2.4).
-pub(super) fn assess(case: &Case, group: &[&Attempt<'_>]) -> Option<Finding> {
+pub(super) fn assess(case: &Case, group: &[&Attempt<'_>], all: &[Attempt<'_>]) -> Option<Finding> {
     let subject = group_subject(case, group);
     let error = case.go.error_about(subject.host.as_deref(), subject.address)?;
     let GoErrorKind::RemoteAlert { name, number } = error.kind.innermost() else { return None };
+    // An alert in clear is what go means, wherever it came from.
+    let host = group.first()?.host.as_deref();
+    if all.iter().any(|other| other.host.as_deref() == host && matches!(other.fate, Fate::Alert { .. })) {
+        return None;
+    }
     let refused: Vec<&&Attempt<'_>> =
         group.iter().filter(|attempt| matches!(attempt.fate, Fate::Completed { .. }) && attempt.is_visible()).collect();
     let host = called(&subject);

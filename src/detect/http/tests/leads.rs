@@ -37,6 +37,10 @@ fn a_redirect_to_a_filters_notice_is_no_portal() {
         assert_eq!((finding.code, finding.fault), (Code::HttpBlockPage, Fault::Interference), "{notice}");
         assert_eq!(finding.confidence(), Confidence::Moderate);
     }
+    // The module's own name, at a place where the file is called otherwise.
+    let asked = "/github.com/lab/blockchain/@v/v1.0.0.info";
+    let moved = "https://objects.example/github.com/lab/blockchain/4f1c";
+    assert!(!of(asked, &redirect(moved)).contains(&"http.block_page"));
     // A file with such a word in its name, the company's own host, a sign-on, what was asked for beside other words.
     for place in [
         "https://cdn.example/blocklists/example.com/x/@v/v1.0.0.info",

@@ -490,3 +490,17 @@ fn an_alert_that_is_encrypted_is_told_in_gos_words() {
         assert_eq!(scene.accused(), expected, "{words}");
     }
 }
+
+#[test]
+fn on_a_short_way_time_does_not_place_a_firewall_in_front_of_the_server() {
+    let mut scene = scene();
+    for _ in 0..2 {
+        let mut tcp = scene.connect(SERVER);
+        scene.syn(&tcp);
+        scene.after_ms(1).syn_ack(&mut tcp);
+        scene.client_sends(&mut tcp, ACK, &[]);
+        scene.hello(&mut tcp, HOST);
+        scene.after_ms(3).reset(&tcp, 128 - (64 - SERVER_TTL) + 1);
+    }
+    assert_eq!(scene.accused(), [Code::TlsSniReset]);
+}

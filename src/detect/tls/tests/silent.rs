@@ -167,3 +167,18 @@ fn a_large_packet_that_is_lost_once_and_sent_again_is_plain_loss() {
     scene.server_sends(&mut tcp, PSH, &record(23, &[9; 400]));
     assert_eq!(scene.accused(), []);
 }
+
+#[test]
+fn that_another_machines_hello_passes_excuses_nothing() {
+    let mut scene = scene();
+    for _ in 0..2 {
+        let tcp = greeted(&mut scene);
+        for pause in [300, 600, 1_200, 2_400] {
+            scene.after_ms(pause);
+            repeat_hello(&mut scene, &tcp, HOST);
+        }
+    }
+    scene.client = [192, 168, 1, 99].into();
+    other_name_works(&mut scene, HOST);
+    assert_eq!(scene.accused(), [Code::TlsSniBlackhole]);
+}
