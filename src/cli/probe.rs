@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 
 use anyhow::{Context as _, bail};
 
@@ -277,7 +277,11 @@ pub(super) fn present_env() -> GoEnv {
 /// The machine's settings, with an environment.
 pub(super) fn settings(env: GoEnv) -> Settings {
     let text = |path| std::fs::read(path).map(|bytes| crate::go::decode(&bytes)).unwrap_or_default();
-    Settings { env, resolv: ResolvConf::parse(&text(RESOLV_CONF)), hosts: text(HOSTS) }
+    let resolv = ResolvConf::parse(&text(RESOLV_CONF));
+    // Connecting a socket of datagrams looks for a way, and sends nothing.
+    let is_way = |own: &str, to: &str| UdpSocket::bind(own).and_then(|socket| socket.connect(to)).is_ok();
+    let ipv6_only = !is_way("0.0.0.0:0", "1.1.1.1:53") && is_way("[::]:0", "[2606:4700:4700::1111]:53");
+    Settings { env, resolv, hosts: text(HOSTS), ipv6_only }
 }
 
 /// Carries a plan out, and says before whom it asks.

@@ -113,15 +113,18 @@ impl Walk<'_> {
 
     /// The servers' addresses: those that came with the referral, else the first that its names lead to.
     async fn addresses(&mut self, reply: &Reply, names: Vec<String>, depth: u32) -> VecDeque<SocketAddr> {
+        let six = self.roots.first().is_some_and(SocketAddr::is_ipv6);
         let glue =
             reply.records.iter().filter(|record| names.contains(&record.name)).filter_map(|record| match record.data {
-                RecordData::A(address) => Some(SocketAddr::new(IpAddr::V4(address), PORT)),
+                RecordData::A(address) if !six => Some(SocketAddr::new(IpAddr::V4(address), PORT)),
+                RecordData::Aaaa(address) if six => Some(SocketAddr::new(IpAddr::V6(address), PORT)),
                 _ => None,
             });
+        let family = if six { RecordType::AAAA } else { RecordType::A };
         let mut servers: VecDeque<SocketAddr> = glue.take(MOST_SERVERS).collect();
         if servers.is_empty() && depth > 0 {
             for name in names.into_iter().take(MOST_SERVERS) {
-                if let Ok(found) = self.resolve(name, RecordType::A, depth - 1).await {
+                if let Ok(found) = self.resolve(name, family, depth - 1).await {
                     servers.extend(found.addresses().map(|address| SocketAddr::new(address, PORT)).take(MOST_SERVERS));
                 }
                 if !servers.is_empty() {

@@ -118,8 +118,9 @@ impl World {
     fn new(settings: &Settings, reference: &Reference, clock: fn() -> Timestamp) -> Self {
         let manner =
             |timeout, attempts| Manner { timeout, attempts, recursion: true, roots: reference.roots().clone(), clock };
+        let six = settings.ipv6_only;
         let addresses =
-            reference.root_servers().iter().filter_map(|root| root.addresses.iter().find(|it| it.is_ipv4()));
+            reference.root_servers().iter().filter_map(|root| root.addresses.iter().find(|it| it.is_ipv6() == six));
         Self {
             roots: reference.roots().clone(),
             root_servers: addresses.take(ROOTS).map(|address| SocketAddr::new(*address, 53)).collect(),
