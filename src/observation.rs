@@ -5,19 +5,24 @@
 
 mod alert;
 pub mod body;
+mod dns;
 mod marks;
 pub mod probe;
+mod recording;
+mod tls;
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 pub use alert::alert_name;
+pub use dns::{Answer, DnsTransport, Lookup, Query, Record, RecordData, RecordType, ResolverFacts, Section};
 pub use marks::{Early, Marks, TtlMark};
+pub use recording::{Health, Recording};
+pub use tls::{Alert, AlertContent, ClientHello, Handshake, NotTls, Outcome, ServerHello};
 
 use crate::certificate::Certificate;
 use crate::go::GoRun;
-use crate::packet::{IcmpKind, Quoted, TcpFlags, Unread};
-use crate::types::{Both, Direction, FlowId, Moment, Span, Timestamp};
+use crate::packet::{IcmpKind, Quoted, TcpFlags};
+use crate::types::{Both, Direction, FlowId, Moment, Span};
 
 /// Why something could not be seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -88,72 +93,6 @@ pub struct Case {
     pub go: GoRun,
 }
 
-/// A recording in figures.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recording {
-    /// Frames read.
-    pub packets: u64,
-    /// Their bytes on the wire.
-    pub bytes: u64,
-    /// Time of the earliest frame.
-    pub first: Option<Timestamp>,
-    /// Time of the latest frame.
-    pub last: Option<Timestamp>,
-    /// When the recorder stopped, where that is known.
-    pub stopped: Option<Timestamp>,
-    /// Frames that the recorder says it lost.
-    pub dropped: u64,
-    /// Link types, by LINKTYPE name, in the order they were met.
-    pub link_types: Vec<String>,
-    /// The inputs, as they were named.
-    pub paths: Vec<String>,
-    /// TCP connections seen, whether or not they are kept in the case.
-    pub flows: u32,
-}
-
-impl Recording {
-    /// Until when there would have been frames, had there been something to record.
-    #[must_use]
-    pub fn until(&self) -> Option<Timestamp> {
-        self.last.map(|last| self.stopped.map_or(last, |stopped| stopped.max(last)))
-    }
-}
-
-/// What the recording cannot show. Every list is bounded; the counts are not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// What the decoders could not read.
-    pub unread: Unread,
-    /// Blocks or packets that cannot be read, described; at most a few.
-    pub damage: Vec<String>,
-    /// How many there were.
-    pub damaged: u64,
-    /// Frames cut by the snap length.
-    pub cut_frames: u64,
-    /// Messages that matter and that the snap length cut: where each continues.
-    pub cut_messages: Vec<Moment>,
-    /// Holes in streams that the receiver acknowledged though the recording does not hold the bytes: where each was noticed.
-    pub losses: Vec<Moment>,
-    /// How many such holes there were.
-    pub lost: u64,
-    /// Segments carrying data, as the measure for `lost`.
-    pub data_segments: u64,
-    /// Packets recorded twice, dropped before judging.
-    pub duplicates: u64,
-    /// The first of them.
-    pub first_duplicate: Option<Moment>,
-    /// Connections without their start.
-    pub midstream: Vec<Moment>,
-    /// Connections of which one direction alone was recorded, of those that carried data.
-    pub one_sided: Vec<Moment>,
-    /// Connections of which both directions were recorded.
-    pub two_sided: u64,
-    /// Connections and lookups that were counted but not kept, because there were too many.
-    pub not_kept: u64,
-    /// TLS sessions that a key log has secrets of which open none of their records.
-    pub wrong_secrets: u64,
-}
-
 /// Whether something belongs to the go command.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Relevance {
@@ -175,196 +114,6 @@ pub struct IpMark {
     pub id: u16,
     /// "Don't fragment" was set.
     pub dont_fragment: bool,
-}
-
-/// A DNS record type by number (IANA); shown as `A`, `AAAA`, `TYPE65`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct RecordType(pub u16);
-
-impl RecordType {
-    /// An IPv4 address.
-    pub const A: Self = Self(1);
-    /// An IPv6 address.
-    pub const AAAA: Self = Self(28);
-    /// An alias.
-    pub const CNAME: Self = Self(5);
-    /// Start of authority.
-    pub const SOA: Self = Self(6);
-}
-
-/// How a DNS message travelled.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum DnsTransport {
-    /// In one datagram.
-    Udp,
-    /// In a TCP stream.
-    Tcp,
-}
-
-/// A DNS question with all the answers it got. An answer to a question that was not seen is a lookup without `query`.
-#[derive(Clone, Debug)]
-pub struct Lookup {
-    /// The name, lower-case, without trailing dot; the root is empty.
-    pub name: String,
-    /// What was asked for.
-    pub record_type: RecordType,
-    /// Message id.
-    pub id: u16,
-    /// UDP or TCP.
-    pub transport: DnsTransport,
-    /// Who asked.
-    pub client: SocketAddr,
-    /// Who was asked.
-    pub resolver: SocketAddr,
-    /// The question, unless it was not recorded.
-    pub query: Option<Query>,
-    /// All answers, in order of arrival, recorded duplicates left out.
-    pub answers: Vec<Answer>,
-    /// The TCP connection that carried it.
-    pub flow: Option<FlowId>,
-    /// An ICMP error that quotes the question: index into [`Case::icmp`].
-    pub error: Option<usize>,
-    /// Whether go asked.
-    pub relevance: Relevance,
-}
-
-/// A DNS question as it was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    /// Where it stands.
-    pub at: Moment,
-    /// Its IP marks.
-    pub ip: IpMark,
-    /// It carried an EDNS0 OPT record.
-    pub edns: bool,
-    /// Times the very same question (id, ports) was sent again.
-    pub repeats: u32,
-}
-
-/// A DNS answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Where it stands.
-    pub at: Moment,
-    /// Its IP marks.
-    pub ip: IpMark,
-    /// Response code, extended bits of EDNS0 included.
-    pub rcode: u16,
-    /// AA: by an authority.
-    pub authoritative: bool,
-    /// RA: by a resolver that recurses.
-    pub recursion_available: bool,
-    /// TC: cut to fit a datagram.
-    pub truncated: bool,
-    /// It carried an OPT record.
-    pub edns: bool,
-    /// It repeats the question (go ignores answers that do not).
-    pub has_question: bool,
-    /// All records but OPT.
-    pub records: Vec<Record>,
-    /// Bytes of the message.
-    pub length: u32,
-    /// The client's host answered it with ICMP "port unreachable": the socket was closed, it came too late.
-    pub refused: Option<Moment>,
-    /// The message could not be parsed to its end.
-    pub malformed: bool,
-}
-
-/// One resolver over all questions that it got, kept or not: the measure for a single answer of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolverFacts {
-    /// Its address and port.
-    pub address: SocketAddr,
-    /// Questions sent to it, repetitions left out.
-    pub questions: u64,
-    /// Those that got an answer.
-    pub answered: u64,
-    /// All answers from it, those to unseen questions included.
-    pub answers: u64,
-    /// Answers to questions that carried an OPT record.
-    pub edns_asked: u64,
-    /// Those of them that carried one, too.
-    pub edns_answers: u64,
-    /// Shortest time from a question, sent once, to its first answer. A forged answer can be the shortest.
-    pub min_rtt: Option<Span>,
-    /// TTLs or hop limits that its answers arrived with, and how often.
-    pub ttls: BTreeMap<u8, u64>,
-    /// Its response codes, and how often.
-    pub rcodes: BTreeMap<u16, u64>,
-    /// The first packet from or to it.
-    pub first: Moment,
-    /// The last one.
-    pub last: Moment,
-}
-
-/// Section of a DNS message.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Section {
-    /// The answer itself.
-    Answer,
-    /// Authority: SOA of a negative answer, referrals.
-    Authority,
-    /// Additional records.
-    Additional,
-}
-
-/// A DNS record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Where in the message.
-    pub section: Section,
-    /// Owner name, lower-case, without trailing dot.
-    pub name: String,
-    /// Type.
-    pub record_type: RecordType,
-    /// Seconds to live.
-    pub ttl: u32,
-    /// Content.
-    pub data: RecordData,
-}
-
-/// Content of a DNS record, as far as it matters here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RecordData {
-    /// A record.
-    A(Ipv4Addr),
-    /// AAAA record.
-    Aaaa(Ipv6Addr),
-    /// CNAME, NS, PTR, DNAME: the target, lower-case, without trailing dot.
-    Name(String),
-    /// Anything else, in presentation format.
-    Other(String),
-}
-
-impl ResolverFacts {
-    /// The TTL that its answers usually arrive with; `None` where there are too few to tell, or no clear majority.
-    #[must_use]
-    pub fn usual_ttl(&self) -> Option<u8> {
-        let (ttl, count) = self.ttls.iter().max_by_key(|(_, count)| **count)?;
-        let all: u64 = self.ttls.values().sum();
-        (count * 2 > all).then_some(*ttl)
-    }
-}
-
-impl Answer {
-    /// The addresses it gives, in its order.
-    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.records.iter().filter(|record| record.section == Section::Answer).filter_map(|record| match record.data {
-            RecordData::A(address) => Some(IpAddr::V4(address)),
-            RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
-            RecordData::Name(_) | RecordData::Other(_) => None,
-        })
-    }
-
-    /// The aliases it goes through.
-    pub fn aliases(&self) -> impl Iterator<Item = &str> + '_ {
-        self.records.iter().filter(|record| record.record_type == RecordType::CNAME).filter_map(|record| match &record
-            .data
-        {
-            RecordData::Name(target) => Some(target.as_str()),
-            _ => None,
-        })
-    }
 }
 
 /// A TCP connection, from its first packet to the end of the recording.
@@ -560,144 +309,6 @@ pub struct Conflict {
 /// Counts in [`Case::certificates`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CertificateId(pub u32);
-
-/// A TLS handshake as far as it is visible.
-#[derive(Clone, Debug)]
-pub struct Handshake {
-    /// The connection it runs in.
-    pub flow: FlowId,
-    /// In how many other TLS sessions it runs: 0 where the network sees it.
-    pub layer: u8,
-    /// The proxy request whose tunnel it runs in: index into [`Case::exchanges`]. Without one, its far end is the
-    /// connection's.
-    pub tunnel: Option<usize>,
-    /// The name that the client asked for, lower-case.
-    pub server_name: Sighting<String>,
-    /// What the client offered.
-    pub hello: Option<ClientHello>,
-    /// The second hello after a `HelloRetryRequest`.
-    pub retry: Option<Moment>,
-    /// What the server chose.
-    pub server_hello: Option<ServerHello>,
-    /// The server's certificates as they were sent, leaf first.
-    pub certificates: Sighting<Vec<CertificateId>>,
-    /// The packet that completed the certificates.
-    pub certificates_at: Option<Moment>,
-    /// Alerts that can be read, and records that are alerts by their length.
-    pub alerts: Vec<Alert>,
-    /// What came instead of a TLS record, first bytes of it.
-    pub not_tls: Option<NotTls>,
-    /// The first encrypted records that the client sent after the `ServerHello`: lengths of their payloads.
-    pub client_records: Vec<(Moment, u16)>,
-    /// The last record of the server is not complete: more of it was to come.
-    pub record_open: bool,
-    /// How it went.
-    pub outcome: Outcome,
-    /// Its records could be decrypted.
-    pub decrypted: bool,
-}
-
-/// A `ClientHello` (RFC 8446 §4.1.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientHello {
-    /// The packet that completed it, or the last that carried a part of it.
-    pub at: Moment,
-    /// The packet that it starts in.
-    pub started: Moment,
-    /// Bytes of its records, headers included; as far as it came when it is not complete.
-    pub bytes: u32,
-    /// TCP segments that it took.
-    pub segments: u32,
-    /// All of it was seen.
-    pub complete: bool,
-    /// `legacy_version` of the message.
-    pub legacy_version: u16,
-    /// Client random.
-    pub random: [u8; 32],
-    /// Application protocols offered.
-    pub alpn: Vec<String>,
-    /// Versions offered (`supported_versions`, else the legacy version).
-    pub versions: Vec<u16>,
-    /// Cipher suites offered.
-    pub cipher_suites: Vec<u16>,
-    /// Extension types in the order sent.
-    pub extensions: Vec<u16>,
-    /// Groups offered.
-    pub groups: Vec<u16>,
-    /// Key shares: group and length.
-    pub key_shares: Vec<(u16, u16)>,
-    /// Signature algorithms.
-    pub signature_algorithms: Vec<u16>,
-    /// It offers a pre-shared key or a session ticket with content: a resumption.
-    pub resumes: bool,
-    /// The Go versions whose `crypto/tls` writes this hello, e.g. `1.27`.
-    pub go: Option<&'static str>,
-}
-
-/// A `ServerHello` (RFC 8446 §4.1.3).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServerHello {
-    /// The packet that completed it.
-    pub at: Moment,
-    /// The version chosen.
-    pub version: u16,
-    /// The cipher suite chosen.
-    pub cipher_suite: u16,
-    /// The application protocol, where it is in clear (TLS 1.2).
-    pub alpn: Option<String>,
-    /// The server resumed a session: there is no certificate to expect.
-    pub resumed: bool,
-}
-
-/// An alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Alert {
-    /// Where it stands.
-    pub at: Moment,
-    /// Who sent it: [`Direction::ToServer`] is the client's.
-    pub direction: Direction,
-    /// Level and description, unless it is encrypted.
-    pub content: Option<AlertContent>,
-}
-
-/// A readable alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlertContent {
-    /// 2 is fatal.
-    pub level: u8,
-    /// RFC 8446 §6.
-    pub description: u8,
-}
-
-/// What came instead of TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotTls {
-    /// Where it stands.
-    pub at: Moment,
-    /// Its first bytes.
-    pub head: Vec<u8>,
-}
-
-/// How a TLS handshake went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The client finished it, as far as can be seen.
-    Completed,
-    /// The client gave up after the server's flight: an alert of its own, or what must be one.
-    RejectedByClient,
-    /// An alert from the server's side.
-    Alert,
-    /// A reset.
-    Reset,
-    /// The server's side closed the connection.
-    Closed,
-    /// Nothing came back.
-    Unanswered,
-    /// Something else than TLS came back.
-    NotTls,
-    /// It stopped half way, or cannot be seen to its end.
-    Incomplete,
-}
 
 /// Protocol of an [`Exchange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,16 +7,22 @@
 //! Manners: nobody is asked but the hosts in question, the configured resolvers, and the resolvers, root servers and control
 //! hosts that `rules/` names; and no public resolver is told of a name that is not public ([`target::Private`]).
 
+mod attempt;
 mod chain;
+mod experiment;
+pub mod hello;
 mod iterate;
 mod late;
 pub mod plan;
 mod resolvers;
 mod run;
+mod sockopt;
 pub mod target;
 mod tls;
+mod trial;
 mod wire;
 
-pub use plan::{Budget, Consent, Plan, Question, Step};
+pub use hello::GoHello;
+pub use plan::{Budget, Consent, HelloQuestion, Plan, Question, Step};
 pub use run::{ProbeError, Progress, run};
 pub use target::{Host, Private, Role, Settings, Target, TargetError, of_recording};

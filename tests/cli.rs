@@ -71,7 +71,7 @@ fn a_dry_run_says_whom_it_would_ask_and_keeps_private_names_from_strangers() {
     assert!(asked("git.example.net", "the configured resolver"), "{plan}");
     assert!(!asked("git.example.net", "cloudflare") && !asked("git.example.net", "from the root"), "{plan}");
     assert!(plan.contains("No public resolver is asked about git.example.net: GOPRIVATE covers it"), "{plan}");
-    assert!(plan.contains("the budget is at most 60.0 s and 1500 packets"), "{plan}");
+    assert!(plan.contains("the budget is at most 140.0 s and 2212 packets"), "{plan}");
 }
 
 #[test]

@@ -23,6 +23,9 @@ const CHOICE: &[&str] = &[
     "invents",
     "hosts-file",
     "bypassed",
+    "shape-sni-reset-beside",
+    "shape-server-reset",
+    "shape-ml-dsa",
 ];
 
 /// Without what the lab needs nothing is proven.

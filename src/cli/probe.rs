@@ -20,7 +20,7 @@ use crate::go::env::GoEnv;
 use crate::go::resolv::ResolvConf;
 use crate::observation::probe::{Oracle, Probe as Answer, Skip, Told};
 use crate::observation::{Case, Recording};
-use crate::probe::{Consent, Host, Plan, Progress, Question, Settings, Target, of_recording};
+use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target, of_recording};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
 
@@ -48,7 +48,9 @@ pub(super) fn run(args: &Probe) -> anyhow::Result<Exit> {
             }
         }
     }
-    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All);
+    let hello = GoHello::of_settings(&settings.env);
+    let seed = started.nanos().unsigned_abs();
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All).with_experiments(&hello, &reference, seed);
     let off = settings.env.get("GOPROXY").is_some_and(|value| value.split([',', '|']).next() == Some("off"));
     if hosts.is_empty() {
         bail!("go would ask nobody for that{}", if off { ": GOPROXY is off" } else { "" });
@@ -180,6 +182,8 @@ pub(super) fn account(probe: &Answer) -> String {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             format!("the hosts file gives {name} the address {}", addresses.join(", "))
         }
+        Told::Hello(attempt) => attempt.to_string(),
+        Told::Hops(sweep) => sweep.to_string(),
         Told::Skipped { question, why } => format!("{question}: not asked ({why:?})"),
     };
     format!("probe {}: {}", probe.id.0, what.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -205,7 +209,9 @@ pub(super) fn ask_further(
     let reference = reference(facts)?;
     let settings = settings(examined.case.go.env.clone().unwrap_or_else(present_env));
     let hosts = of_recording(open, &settings, &reference);
-    let plan = Plan::of_hosts(&hosts, &settings, &reference, consent);
+    let hello = GoHello::of_case(&examined.case, &settings.env);
+    let seed = now().nanos().unsigned_abs();
+    let plan = Plan::of_hosts(&hosts, &settings, &reference, consent).with_experiments(&hello, &reference, seed);
     let probes = if plan.steps.is_empty() { Vec::new() } else { ask(&plan, &settings, &reference, quiet)? };
     remarks(&plan, &probes).iter().for_each(|line| say(line));
     if verbose {
@@ -311,16 +317,18 @@ pub(super) fn ask(plan: &Plan, settings: &Settings, reference: &Reference, quiet
 fn announcement(plan: &Plan) -> String {
     let mut strangers: Vec<String> = Vec::new();
     for step in &plan.steps {
-        if let Question::Name(question) = &step.question {
-            let who = match &question.oracle {
+        let who = match &step.question {
+            Question::Name(question) => match &question.oracle {
                 Oracle::System => continue,
                 Oracle::Trusted(name) | Oracle::Signed(name) => format!("the public resolver {name}"),
                 Oracle::Authoritative => "the root and the zones' own servers".to_owned(),
                 Oracle::Nobody => question.server.map_or_else(String::new, |server| server.ip().to_string()),
-            };
-            if !strangers.contains(&who) {
-                strangers.push(who);
-            }
+            },
+            Question::Hello(question) if question.elsewhere => format!("the server of {}", question.control),
+            _ => continue,
+        };
+        if !strangers.contains(&who) {
+            strangers.push(who);
         }
     }
     let beside = if strangers.is_empty() {

@@ -11,6 +11,7 @@ mod lies;
 mod overridden;
 mod path;
 mod proxies;
+mod shape;
 mod unopened;
 mod view;
 
@@ -50,6 +51,9 @@ pub fn assess(case: &Case, reference: &Reference) -> Asked {
     let misled: Vec<_> =
         found.iter().filter(|it| it.code.family() == "dns").filter_map(|it| it.subject.address).collect();
     found.extend(chains::assess(case, reference, &misled));
+    let shape = shape::assess(case, &misled);
+    found.extend(shape.found);
+    asked.refuted.extend(shape.refuted);
     let unopened = unopened::assess(case, &misled, found);
     found.extend(unopened);
     found.extend(proxies::bypassed(case));

@@ -65,6 +65,15 @@ const LIES: &[Code] =
     &[C::DnsLocalOverride, C::DnsInjectedAnswer, C::DnsHijackedAnswer, C::DnsForgedNxdomain, C::DnsBogonAnswer];
 /// No usable answer at all.
 const NO_ANSWER: &[Code] = &[C::DnsNxdomain, C::DnsServfail, C::DnsRefused, C::DnsTimeout];
+/// What the path forges in a server's name.
+const FORGED: &[Code] = &[
+    C::TlsSniReset,
+    C::TlsSniClosed,
+    C::TlsAlertInjected,
+    C::TcpResetInjected,
+    C::TcpDataInjected,
+    C::TcpRefusalInjected,
+];
 const SNI: &[Code] = &[C::TlsSniReset, C::TlsSniBlackhole, C::TlsSniClosed];
 
 /// The table. For a symptom the first line that finds a cause counts.
@@ -267,6 +276,10 @@ pub(super) fn explains(cause: &Finding, symptom: &Finding) -> Option<usize> {
     if cause.code == symptom.code || !can_be_cause(cause) || had_no_effect(cause) {
         return None;
     }
+    // Nobody forges packets because of a hosts file.
+    if cause.code == Code::DnsLocalOverride && FORGED.contains(&symptom.code) && symptom.fault == Fault::Interference {
+        return None;
+    }
     TABLE.iter().position(|line| {
         line.cause.holds(cause.code)
             && line.symptom.holds(symptom.code)
@@ -279,6 +292,7 @@ pub(super) fn explains(cause: &Finding, symptom: &Finding) -> Option<usize> {
 /// there, and by itself would accuse the wrong one. What a filter or portal says at that address stands, since it tells who lied.
 pub(super) fn dissolves(cause: &Finding, symptom: &Finding) -> bool {
     LIES.contains(&cause.code)
+        && !(cause.code == Code::DnsLocalOverride && FORGED.contains(&symptom.code))
         && matches!(symptom.code.family(), "net" | "tcp" | "tls" | "cert")
         && addresses(cause).iter().any(|address| addresses(symptom).contains(address))
 }
@@ -413,11 +427,15 @@ mod tests {
     fn a_dns_lie_masks_what_happens_where_it_led_to_and_nothing_else() {
         for lie in LIES {
             let lie = finding(*lie, HOST, FALSE);
-            for code in [C::NetAddressBlackhole, C::TcpConnectionRefused, C::TlsSniReset, C::CertNameMismatch] {
+            for code in [C::NetAddressBlackhole, C::TcpConnectionRefused, C::TlsServerReset, C::CertNameMismatch] {
                 holds(&lie, &finding(code, HOST, FALSE));
                 strangers(&lie, &finding(code, HOST, TRUE));
             }
         }
+        let forged = finding(C::TlsSniReset, HOST, FALSE);
+        holds(&finding(C::DnsHijackedAnswer, HOST, FALSE), &forged);
+        // A hosts file makes nobody forge anything.
+        strangers(&finding(C::DnsLocalOverride, HOST, FALSE), &forged);
         let forged = finding(C::DnsInjectedAnswer, HOST, "").with_list("forged", [FALSE.to_owned()]);
         holds(&forged, &finding(C::TlsNotTls, HOST, FALSE));
         strangers(&forged, &finding(C::TlsNotTls, HOST, TRUE));

@@ -260,6 +260,8 @@ fn early(connection: &Connection, segment: &Segment, rtt: RoundTrip) -> Option<E
         .towards(Direction::ToServer)
         .filter(|other| other.at.time <= segment.at.time && other.kind == SegmentKind::Regular)
         .filter(|other| other.length > 0 || other.flags.syn())
+        // What crossed the answer on the way is not what it answers.
+        .filter(|other| !segment.flags.ack() || segment.ack.wrapping_sub(other.seq).cast_signed() > 0)
         .fold(None::<&Segment>, |trigger, other| match trigger {
             // Segments of one flight follow each other at once; the first one may be the trigger.
             Some(known) if known.length > 0 && other.at.time.since(known.at.time) < rtt.shortest => Some(known),

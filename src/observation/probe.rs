@@ -2,8 +2,12 @@
 //!
 //! Each is evidence of another kind than a frame: it shows what is the case now, not what happened then.
 
+mod attempt;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+
+pub use attempt::{Aim, Ending, HelloAttempt, Hop, HopSweep, Place, Shape};
 
 use super::{Record, RecordData, RecordType, Section};
 use crate::certificate::Certificate;
@@ -34,6 +38,10 @@ pub enum Told {
     Name(NameAnswer),
     /// The certificates that an address shows for a name.
     Chain(PresentedChain),
+    /// First bytes of go's, or nearly, and what an address made of them.
+    Hello(HelloAttempt),
+    /// The routers on the way to an address.
+    Hops(HopSweep),
     /// The addresses that this machine's hosts file gives a name: they go before every resolver's.
     HostsFile {
         /// The name.
@@ -315,6 +323,24 @@ impl Probe {
     pub const fn chain(&self) -> Option<&PresentedChain> {
         match &self.told {
             Told::Chain(chain) => Some(chain),
+            _ => None,
+        }
+    }
+
+    /// The attempt with a hello, if it is one.
+    #[must_use]
+    pub const fn hello(&self) -> Option<&HelloAttempt> {
+        match &self.told {
+            Told::Hello(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+
+    /// The way to an address, if it is one.
+    #[must_use]
+    pub const fn hops(&self) -> Option<&HopSweep> {
+        match &self.told {
+            Told::Hops(sweep) => Some(sweep),
             _ => None,
         }
     }

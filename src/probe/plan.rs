@@ -1,8 +1,12 @@
 //! What is to be asked, in which order, and what it may cost: decided before the first packet, and printed by `--dry-run`.
 
+mod trial;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+
+pub use trial::{HelloQuestion, MOST_TRIED};
 
 use super::target::{Host, Private, Settings};
 use crate::observation::RecordType;
@@ -111,6 +115,8 @@ pub enum Question {
         /// The proxy's port.
         proxy_port: u16,
     },
+    /// What go's own first bytes meet at the name's addresses, and if they fail, on what that hangs.
+    Hello(Box<HelloQuestion>),
 }
 
 impl Question {
@@ -130,6 +136,7 @@ impl Question {
             },
             Self::Chains { at_most, .. } => u32::try_from(*at_most).unwrap_or(u32::MAX).saturating_mul(14),
             Self::ChainVia { .. } => 18,
+            Self::Hello(question) => question.cost(),
         }
     }
 
@@ -139,6 +146,7 @@ impl Question {
         match self {
             Self::Name(question) => &question.name,
             Self::HostsFile { name, .. } | Self::Chains { name, .. } | Self::ChainVia { name, .. } => name,
+            Self::Hello(question) => &question.name,
         }
     }
 }
@@ -156,7 +164,7 @@ impl fmt::Display for Question {
                     (Oracle::System, Some(server)) => write!(f, "ask the configured resolver {server}")?,
                     (Oracle::Trusted(who), Some(server)) => write!(f, "ask {who} ({server})")?,
                     (Oracle::Signed(who), Some(server)) => {
-                        write!(f, "ask {who} ({server}), and verify the signatures,")?
+                        write!(f, "ask {who} ({server}), and verify the signatures,")?;
                     }
                     (Oracle::Nobody, Some(server)) => write!(f, "ask {server}, where no resolver is,")?,
                     (Oracle::Authoritative, _) => f.write_str("ask the zone's own servers, from the root,")?,
@@ -187,6 +195,7 @@ impl fmt::Display for Question {
             Self::ChainVia { name, port, proxy, proxy_port } => {
                 write!(f, "make a TLS handshake for {name}, port {port}, through the proxy {proxy}:{proxy_port}")
             }
+            Self::Hello(question) => question.fmt(f),
         }
     }
 }
@@ -446,6 +455,7 @@ mod tests {
     use super::*;
     use crate::go::env::GoEnv;
     use crate::go::resolv::ResolvConf;
+    use crate::probe::hello::GoHello;
     use crate::probe::target::Target;
 
     fn plan(target: &str, env: &str, consent: Consent) -> Plan {
@@ -574,5 +584,30 @@ mod tests {
     fn what_the_hosts_file_says_is_tried_too() {
         let plan = plan("goproxy.cn", "", Consent::All);
         assert!(plan.to_string().contains("and with 10.0.0.9"), "{plan}");
+    }
+
+    #[test]
+    fn gos_hello_is_tried_last_and_a_private_name_with_nobody_else() {
+        let reference = Reference::builtin().unwrap();
+        let with = |target: &str, env: &str| {
+            let plan = plan(target, env, Consent::All);
+            (plan.packets(), plan.with_experiments(&GoHello::default(), &reference, 0xfeed))
+        };
+        let (before, planned) = with("proxy.golang.org", "");
+        let Some(Step { stage: Stage::Experiments, question: Question::Hello(question), .. }) = planned.steps.last()
+        else {
+            panic!("{planned}")
+        };
+        assert!(question.elsewhere && question.with_hops);
+        assert!(planned.packets() <= before + 500 && planned.packets() <= planned.budget.packets, "{planned}");
+        let text = planned.to_string();
+        assert!(text.contains("the ClientHello of go1.27 for proxy.golang.org") && text.contains("0xfeed"), "{text}");
+        let (_, private) = with("git.example.net/team/mod", "GOPRIVATE=git.example.net\nGOSUMDB=off\n");
+        let elsewhere = |step: &Step| matches!(&step.question, Question::Hello(question) if question.elsewhere);
+        assert!(!private.steps.iter().any(elsewhere), "{private}");
+        assert!(!private.to_string().contains("example.com's server"), "{private}");
+        let (_, many) = with("github.com/a/b", "GOPROXY=https://goproxy.cn,https://goproxy.io,direct\n");
+        let tried = |step: &&Step| matches!(step.question, Question::Hello(_));
+        assert_eq!(many.steps.iter().filter(tried).count(), MOST_TRIED);
     }
 }

@@ -14,6 +14,7 @@ use super::late;
 use super::plan::{Plan, Question, Stage, Step};
 use super::resolvers::{Listening, Manner, Server, ask_and_listen, ask_signed, duration};
 use super::target::Settings;
+use super::trial::Trial;
 use crate::certificate::Roots;
 use crate::observation::RecordType;
 use crate::observation::probe::{Failure, NameAnswer, NameQuestion, Oracle, Probe, ProbeId, Skip, Told, Transport};
@@ -35,6 +36,9 @@ const ENOUGH: usize = AT_ONCE;
 const ROOTS: usize = 3;
 /// The most that a name's addresses from outside get of the handshakes, so that the configured resolvers' stay in.
 const OTHERS_CHAINS: usize = 2;
+
+/// Addresses of a name that go's own first bytes are sent to.
+const MOST_OWN: usize = 4;
 
 /// What goes on, for whoever waits.
 #[derive(Debug)]
@@ -94,7 +98,11 @@ pub fn run(
     }
     let all = async {
         for stage in &stages {
-            asking.stage(stage, progress).await;
+            if stage.first().is_some_and(|step| step.stage == Stage::Experiments) {
+                asking.experiments(stage, progress).await;
+            } else {
+                asking.stage(stage, progress).await;
+            }
         }
         asking.await_late().await;
     };
@@ -194,6 +202,31 @@ impl Asking<'_> {
         for (place, probe) in answers {
             let question = steps.get(place).map(|step| step.question.to_string()).unwrap_or_default();
             self.done.push((question, probe));
+        }
+    }
+
+    /// One after the other: what one sets off must not colour the next. What is known when the time is up is kept.
+    async fn experiments(&mut self, steps: &[&Step], progress: &mut dyn FnMut(Progress<'_>)) {
+        for step in steps {
+            let Question::Hello(question) = &step.question else { continue };
+            let name = step.question.to_string();
+            let clock = self.world.clock;
+            let own = self.addresses(&question.name, &question.known, MOST_OWN);
+            let why = self.needless(step).or_else(|| own.is_empty().then_some(Skip::Decided));
+            if let Some(why) = why {
+                self.done.push((name, skipped(&step.question, why, clock())));
+                continue;
+            }
+            progress(Progress::Asking(&step.question));
+            let elsewhere = question.elsewhere && !self.is_local(&question.name);
+            let control = self.addresses(&question.control, &[], 1).into_iter().find(|_| elsewhere);
+            let mut trial = Trial::new(question, &own, control, clock);
+            while let Some(probes) = trial.go_on().await {
+                for probe in probes {
+                    progress(Progress::Answered(&probe));
+                    self.done.push((name.clone(), probe));
+                }
+            }
         }
     }
 
@@ -306,6 +339,7 @@ impl Asking<'_> {
                 };
                 address.map(via).into_iter().collect()
             }
+            Question::Hello(_) => Vec::new(),
         }
     }
 

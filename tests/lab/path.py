@@ -7,7 +7,7 @@ Rule, by the packet that triggers it (one of the client's, if nothing else is sa
   on = "question", name, type, address    a DNS query for the name ("*": for any), of the type and to the resolver if they are given
   on = "syn", address                     a connection attempt to the address or network
   on = "hello", name                      a ClientHello with the server name (or one of a list of names, or "*" for any), also
-                                          inside a CONNECT tunnel; over: only if it has more bytes
+                                          inside a CONNECT tunnel; over: only if it has more bytes; address: only to that one
   on = "hello-tail"                       what is left of a ClientHello after its first segment
   on = "connect", name                    a CONNECT request for the name
   on = "nth-data", nth, address           the n-th segment with data of a connection to the address
@@ -16,6 +16,7 @@ Rule, by the packet that triggers it (one of the client's, if nothing else is sa
   on = "data", every                      every n-th segment with data, of either side; with "share" so many of them by chance (of "seed")
   on = "big", over, of                    a TCP segment of the server with more bytes of data; of the client with of = "client"
   on = "rate", address, kbps, burst       a segment of the server that exceeds a token bucket
+  on = "bytes", bytes                     a segment of the client with these bytes, in hexadecimal, in its data
   on = "idle", address, after_s           a segment of either side after so long a silence
 and what it does:
   drop        the packet; after "hello", "connect", "nth-data", "server-data" and "idle" the whole connection from there on
@@ -24,7 +25,9 @@ and what it does:
               "+N" the sequence number is N too high; "icmp": an error of the type and code in `icmp`, from `router`, else
               from the host itself, with `mtu` where it says one
   to          whom: "client" (default), "server", "both"
-  ttl         a number, a list that is gone through, "client" or "server": as that side's packets have it at the client
+  hop         who does it stands in front of the n-th router, and sees only what comes so far
+  ttl         a number, a list that is gone through, "client" or "server": as that side's packets have it at the client; "copied":
+              what the trigger has left is what it starts with
   ip_id, df, window, timestamps (true: those that the server would write)
   answer      DNS, see packet.dns_reply
   after_ms    when it is sent
@@ -34,6 +37,7 @@ and what it does:
   most        how often the rule acts at most
   block_s     for so long the path blocks the address for the client: what opens a connection is dropped, or with
               block_on = "data" what first goes to the server; block_send: what is sent instead, as with send
+Where the hops of a client's packet run out, the router there says so: router_address(n).
 Each line on standard input is answered by one on standard output; the end of input ends the program. To "state":
 {"waiting": frames not yet delivered, "client_frames": frames seen at the client's side}. To "interference": {"injected",
 "dropped": the frames themselves, in hexadecimal}; dropped are those of the client.
@@ -134,6 +138,8 @@ class Rules:
     def matches(self, rule, packet, flow, from_client):
         on = rule["on"]
         tcp = packet.protocol == p.TCP
+        if from_client and packet.ttl < rule.get("hop", 1):
+            return False
         if on == "data":
             self.segments += bool(tcp and packet.payload)
             chosen = self.chance.random() < rule["share"] if "share" in rule else self.segments % rule["every"] == 0
@@ -163,12 +169,15 @@ class Rules:
             return packet.dst == rule["address"] and len(flow.data) == rule["nth"]
         if on == "connect":
             return packet.payload.startswith(b"CONNECT ") and named(rule, packet.payload.split(b" ")[1].decode().rsplit(":", 1)[0])
+        if on == "bytes":
+            return bytes.fromhex(rule["bytes"]) in packet.payload
         if flow.hello is None:
             return False
         start, first = flow.hello
         size = 5 + int.from_bytes(first[3:5], "big")
         if on == "hello":
-            return packet.seq == start and size > rule.get("over", 0) and named(rule, p.server_name(first))
+            meant = size > rule.get("over", 0) and rule.get("address", packet.dst) == packet.dst
+            return packet.seq == start and meant and named(rule, p.server_name(first))
         if on == "hello-tail":
             return 0 < (packet.seq - start) % (1 << 32) < size and named(rule, p.server_name(first))
         raise ValueError(f"unknown trigger {on!r}")
@@ -228,6 +237,10 @@ class Flow:
 def build(rule, packet, from_client, passes, flow):
     """The frames that a rule sends, each with whether it goes to the client."""
     ttls = rule.get("ttl", 64)
+    if ttls == "copied":
+        ttls = packet.ttl - 2 * (rule.get("hop", 1) - 1)
+        if ttls < 1:
+            return
     ttls = itertools.cycle(flow.ttls[t] if isinstance(t, str) else t for t in (ttls if isinstance(ttls, list) else [ttls]))
     if "answer" in rule:
         yield True, p.dns_reply(packet, next(ttls), rule["answer"])
@@ -297,7 +310,12 @@ class Box:
             if to_client:
                 self.interference["injected"].append(forged.hex())
             self.later(after, self.client if to_client else self.server, forged)
+        expires = from_client and packet.version == 4 and packet.ttl <= hops
         for more, passed in verdict.frames:
+            if expires:
+                told = p.icmp_error(packet, router_address(packet.ttl), 255 - packet.ttl, 11, 0)
+                self.later(2 * delay * packet.ttl / (hops + 1) + more, self.client, told)
+                continue
             self.later(delay + more, other, p.Packet.parse(passed).after_hops(hops))
         if from_client and not verdict.frames:
             self.interference["dropped"].append(frame.hex())
@@ -321,6 +339,10 @@ class Box:
                     print(json.dumps(state if asked == "state" else self.interference), flush=True)
                 else:
                     return
+
+
+def router_address(number):
+    return f"10.255.0.{number}"
 
 
 def within(address, network):

@@ -15,7 +15,7 @@ import world
 from lab import HERE, WORK, Lab, end, sh, until
 
 GOPROBE = pathlib.Path(os.environ.get("GOPROBE") or HERE.parents[1] / "target" / "debug" / "goprobe")
-CASES = tomllib.loads((HERE / "probe.toml").read_text())
+CASES = {name: case for file in ("probe.toml", "shape.toml") for name, case in tomllib.loads((HERE / file).read_text()).items()}
 ROOTS = ["198.41.0.4", "170.247.170.2", "192.33.4.12"]
 TLD, ZONE = "199.19.56.1", "216.239.32.10"
 TRUSTED = {"1.1.1.1": ["one.one.one.one", "cloudflare-dns.com"], "8.8.8.8": ["dns.google"]}
@@ -221,6 +221,9 @@ def ask(name, case, lab, folder):
         others = sorted({address for address, *_ in sent if address and address not in allowed})
         if others:
             wrong.append(f"packets went to {others}")
+    for code, text in case.get("place", {}).items():
+        if code in found and found[code]["details"].get("place") != text:
+            wrong.append(f"{code} is placed {found[code]['details'].get('place')}, not {text}")
     if len(sent) > 1_500 or took > 61:
         wrong.append(f"{len(sent)} packets, {took:.0f} s")
     for word in case.get("says", []):

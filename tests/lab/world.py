@@ -40,6 +40,8 @@ SITES = {
         "manners": "modules",
         "chain": "other-name",
     },
+    # There where a case wants a server that has nothing to do with Go.
+    "control": {"names": ["example.com"], "addresses": ["93.184.215.14"], "manners": "html", "absent": True},
 }
 SITE_DEFAULTS = {"tls": "1.3", "chain": "complete", "port": 443, "sumdb": False}
 
@@ -67,6 +69,6 @@ def sites(changes):
 
 def answers():
     """Name to addresses, as an honest resolver knows them."""
-    return {name: site["addresses"] for site in SITES.values() for name in site["names"]} | {
+    return {name: site["addresses"] for site in SITES.values() if not site.get("absent") for name in site["names"]} | {
         "proxy.corp.example": [PROXY_ADDRESS]
     }

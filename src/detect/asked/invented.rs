@@ -27,7 +27,7 @@ impl Invention<'_> {
         Evidence::probe(
             "nonexistent_name",
             self.id,
-            format!("{}: {name} is {}", asked_of(&self.answer), said(self.answer.first())),
+            format!("{}: {name} is {}", asked_of(self.answer), said(self.answer.first())),
         )
     }
 }

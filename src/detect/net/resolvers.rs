@@ -19,15 +19,17 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Vec<Finding> {
 fn out_of_reach(case: &Case, reference: &Reference) -> Vec<Finding> {
     let mut turned_away: BTreeMap<SocketAddr, Vec<(&Lookup, &IcmpError)>> = BTreeMap::new();
     for lookup in case.lookups.iter().filter(|lookup| lookup.relevance == Relevance::Go) {
-        let judged = reference.is_go_host(&lookup.name) || case.go.names_host(&lookup.name);
-        let resolved = case.lookups.iter().any(|other| {
-            (&other.name, other.client.ip()) == (&lookup.name, lookup.client.ip()) && !other.answers.is_empty()
-        });
         let Some(error) = lookup.error.and_then(|index| case.icmp.get(index)) else { continue };
+        let judged = reference.is_go_host(&lookup.name) || case.go.names_host(&lookup.name);
+        let resolved = || {
+            case.lookups.iter().any(|other| {
+                (&other.name, other.client.ip()) == (&lookup.name, lookup.client.ip()) && !other.answers.is_empty()
+            })
+        };
         // From the host itself the same word says that nothing listens there.
         let closed = error.kind == IcmpKind::PortUnreachable && error.from == lookup.resolver.ip();
         let fatal = matches!(error.kind, IcmpKind::Prohibited | IcmpKind::Unreachable | IcmpKind::PortUnreachable);
-        if judged && !resolved && fatal && !closed {
+        if judged && fatal && !closed && !resolved() {
             turned_away.entry(lookup.resolver).or_default().push((lookup, error));
         }
     }

@@ -1,6 +1,7 @@
 //! Hellos written byte by byte, for tests.
 
-use super::hello::SUITES;
+use super::hello::{SUITES, client_hello};
+use crate::observation::ClientHello;
 use crate::types::{FrameNo, Moment, Timestamp};
 
 pub(crate) const AT: Moment = Moment { time: Timestamp::from_nanos(1), frame: FrameNo { file: 0, number: 1 } };
@@ -41,4 +42,11 @@ pub(crate) fn go_hello(name: &str, signature_algorithms: &[u16], post_quantum: b
     .concat();
     let suites = [SUITES, &[0x1301, 0x1302, 0x1303]].concat();
     [&[3, 3][..], &[9; 32], &[32], &[1; 32], &list(&suites), &[1, 0], &vector16(&extensions)].concat()
+}
+
+/// What is read of a whole hello, a message body, and the name in it.
+pub(crate) fn read_hello(body: &[u8]) -> (ClientHello, Option<String>) {
+    let parsed = client_hello(body, AT, AT).unwrap();
+    assert!(parsed.whole);
+    (ClientHello { complete: true, ..parsed.hello }, parsed.server_name)
 }
