@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 
 use anyhow::{Context as _, bail};
 
@@ -20,7 +20,7 @@ use crate::go::env::GoEnv;
 use crate::go::resolv::ResolvConf;
 use crate::observation::probe::{Oracle, Probe as Answer, Skip, Told};
 use crate::observation::{Case, Recording};
-use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target, of_recording};
+use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target, is_ipv6_only, of_recording};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
 
@@ -284,10 +284,7 @@ pub(super) fn present_env() -> GoEnv {
 pub(super) fn settings(env: GoEnv) -> Settings {
     let text = |path| std::fs::read(path).map(|bytes| crate::go::decode(&bytes)).unwrap_or_default();
     let resolv = ResolvConf::parse(&text(RESOLV_CONF));
-    // Connecting a socket of datagrams looks for a way, and sends nothing.
-    let is_way = |own: &str, to: &str| UdpSocket::bind(own).and_then(|socket| socket.connect(to)).is_ok();
-    let ipv6_only = !is_way("0.0.0.0:0", "1.1.1.1:53") && is_way("[::]:0", "[2606:4700:4700::1111]:53");
-    Settings { env, resolv, hosts: text(HOSTS), ipv6_only }
+    Settings { env, resolv, hosts: text(HOSTS), ipv6_only: is_ipv6_only() }
 }
 
 /// Carries a plan out, and says before whom it asks.

@@ -27,17 +27,19 @@ pub(super) struct Iterated {
     pub(super) heard: Heard,
     /// Who referred to whom.
     pub(super) path: Vec<Referral>,
+    /// UDP as soon as one step had to go over it: whoever forges datagrams may have written its answer.
+    pub(super) transport: Transport,
 }
 
 /// Asks the root for a name and follows.
 pub(super) async fn iterate(roots: &[SocketAddr], name: &str, record_type: RecordType, manner: &Manner) -> Iterated {
-    let mut walk = Walk { roots, manner, left: MOST_QUESTIONS, path: Vec::new() };
+    let mut walk = Walk { roots, manner, left: MOST_QUESTIONS, path: Vec::new(), transport: Transport::Tcp };
     let outcome = walk.resolve(name.to_owned(), record_type, DEPTH).await;
     let heard = match outcome {
         Ok(reply) => (vec![reply], None),
         Err(why) => (Vec::new(), Some(why)),
     };
-    Iterated { heard, path: walk.path }
+    Iterated { heard, path: walk.path, transport: walk.transport }
 }
 
 struct Walk<'a> {
@@ -45,6 +47,7 @@ struct Walk<'a> {
     manner: &'a Manner,
     left: u32,
     path: Vec<Referral>,
+    transport: Transport,
 }
 
 type Outcome<'f> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'f>>;
@@ -104,7 +107,12 @@ impl Walk<'_> {
             let server = Server { address: server, transport, name: String::new(), path: String::new() };
             let (replies, failure) = ask(&server, name, record_type, self.manner).await;
             match replies.into_iter().next() {
-                Some(reply) => return Ok(reply),
+                Some(reply) => {
+                    if transport == Transport::Udp {
+                        self.transport = Transport::Udp;
+                    }
+                    return Ok(reply);
+                }
                 None => why = failure.unwrap_or(Failure::Timeout),
             }
         }

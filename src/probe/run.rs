@@ -435,6 +435,7 @@ async fn carry_out(world: Arc<World>, place: usize, task: Task) -> (usize, Probe
             let record_type: RecordType = question.record_type;
             let iterated = iterate(&world.root_servers, &question.name, record_type, &manner).await;
             let (replies, failure) = iterated.heard;
+            let question = NameQuestion { transport: iterated.transport, ..question };
             Told::Name(NameAnswer { question, replies, failure, path: iterated.path })
         }
         Task::Chain(name, address) => Told::Chain(chain(address, &name, world.clock).await),
