@@ -24,5 +24,6 @@ mod wire;
 
 pub use hello::GoHello;
 pub use plan::{Budget, Consent, HelloQuestion, Plan, Question, Step};
+pub use resolvers::is_ipv6_only;
 pub use run::{ProbeError, Progress, run};
 pub use target::{Host, Private, Role, Settings, Target, TargetError, of_recording};

@@ -36,8 +36,8 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
             "goprobe: the key log's secrets do not open {wrong} of the TLS connections they are for"
         ));
     }
-    if !args.report.quiet {
-        age(&examined).iter().for_each(|line| output::remark(line));
+    if let Some(age) = examined.age().filter(|age| age.is_days() && !args.report.quiet) {
+        output::remark(&format!("goprobe: warning: the reference was {age}"));
     }
     #[cfg(feature = "probe")]
     if args.probe {
@@ -95,22 +95,6 @@ fn account(examined: &Examined, took: Span) -> Vec<String> {
     lines.push(format!("rules {}, SHA-256 {}", examined.rules_version, examined.rules_sha256));
     lines.push(format!("took {} ms", took.nanos() / 1_000_000));
     lines
-}
-
-/// How old the honest answers are beside the recording: those of another day tell less.
-fn age(examined: &Examined) -> Option<String> {
-    let (asked, first) = (examined.reference_asked?, examined.case.recording.first?);
-    let apart = asked.since(first);
-    let when = if apart.nanos() >= 0 { "after" } else { "before" };
-    let minutes = apart.abs().nanos() / 60_000_000_000;
-    let length = match minutes {
-        0 => return Some("goprobe: the reference was asked in the same minute as the recording begins".to_owned()),
-        1..=119 => format!("{minutes} minutes"),
-        120..=2_879 => format!("{} hours", minutes / 60),
-        _ => format!("{} days", minutes / 1_440),
-    };
-    let doubt = if minutes >= 1_440 { "; names may have got other addresses meanwhile" } else { "" };
-    Some(format!("goprobe: the reference was asked {length} {when} the recording begins{doubt}"))
 }
 
 /// What the user could add where nothing was decided.
@@ -231,12 +215,21 @@ mod tests {
         examined.case.recording.first = Some(first);
         let mut said = |minutes: i64| {
             examined.reference_asked = Some(Timestamp::from_nanos(first.nanos() + minutes * 60_000_000_000));
-            age(&examined).unwrap()
+            examined.age().unwrap().to_string()
         };
         assert!(said(0).contains("the same minute"));
         assert!(said(-90).ends_with("90 minutes before the recording begins"));
         assert!(said(60 * 30).contains("30 hours after the recording begins; names may"));
         assert!(said(60 * 24 * 40).contains("40 days after"));
+        let args = args("");
+        let overrides = overrides(&args.report).unwrap();
+        let said = |style| {
+            present(&examined, &examined.diagnose(&overrides), &args.report, style, Timestamp::from_seconds(0))
+                .unwrap()
+                .0
+        };
+        let text = said(Style { color: false, width: 200 });
+        assert!(text.contains("\nReference: asked 40 days after the recording begins"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From recordings to a report: what `analyze` and `capture` have in common.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,7 +23,7 @@ use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
 use crate::report::{self, Context, Input, Observations, Report, Style};
 use crate::source::{self, Reader, Secrets};
-use crate::types::Timestamp;
+use crate::types::{Span, Timestamp};
 
 /// What was found out about a recording: all that the report is made of.
 #[derive(Debug)]
@@ -177,9 +178,42 @@ pub(super) fn circumstances(case: &Case) -> Circumstances {
 }
 
 impl Examined {
+    /// How old the honest answers are beside the recording.
+    pub(super) fn age(&self) -> Option<Age> {
+        Some(Age(self.reference_asked?.since(self.case.recording.first?)))
+    }
+
     /// What it all comes to.
     pub(super) fn diagnose(&self, overrides: &Overrides) -> Diagnosis {
         diagnose(self.assessments.clone(), &self.circumstances, overrides)
+    }
+}
+
+/// From the recording's first packet to the moment when the reference was asked.
+#[derive(Clone, Copy)]
+pub(super) struct Age(Span);
+
+impl Age {
+    const fn minutes(self) -> i64 {
+        self.0.abs().nanos() / 60_000_000_000
+    }
+
+    /// Answers of another day tell less: names get other addresses.
+    pub(super) const fn is_days(self) -> bool {
+        self.minutes() >= 1_440
+    }
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let when = if self.0.nanos() >= 0 { "after" } else { "before" };
+        match self.minutes() {
+            0 => return f.write_str("asked in the same minute as the recording begins"),
+            minutes @ 1..=119 => write!(f, "asked {minutes} minutes {when} the recording begins")?,
+            minutes @ 120..=2_879 => write!(f, "asked {} hours {when} the recording begins", minutes / 60)?,
+            minutes => write!(f, "asked {} days {when} the recording begins", minutes / 1_440)?,
+        }
+        if self.is_days() { f.write_str("; names may have got other addresses meanwhile") } else { Ok(()) }
     }
 }
 
@@ -204,7 +238,8 @@ pub(super) fn present(
         rules_sha256: examined.rules_sha256.clone(),
         limits: report::limits(&examined.assessments),
     };
-    let report = Report::new(diagnosis, &examined.case.recording, &context, observations);
+    let mut report = Report::new(diagnosis, &examined.case.recording, &context, observations);
+    report.run.reference = examined.age().map(|age| age.to_string());
     let data = match options.format {
         Format::Json => report.json()?,
         Format::Jsonl => report.json_lines()?,

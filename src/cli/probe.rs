@@ -20,7 +20,7 @@ use crate::go::env::GoEnv;
 use crate::go::resolv::ResolvConf;
 use crate::observation::probe::{Oracle, Probe as Answer, Skip, Told};
 use crate::observation::{Case, Recording};
-use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target, of_recording};
+use crate::probe::{Consent, GoHello, Host, Plan, Progress, Question, Settings, Target, is_ipv6_only, of_recording};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
 
@@ -283,7 +283,8 @@ pub(super) fn present_env() -> GoEnv {
 /// The machine's settings, with an environment.
 pub(super) fn settings(env: GoEnv) -> Settings {
     let text = |path| std::fs::read(path).map(|bytes| crate::go::decode(&bytes)).unwrap_or_default();
-    Settings { env, resolv: ResolvConf::parse(&text(RESOLV_CONF)), hosts: text(HOSTS) }
+    let resolv = ResolvConf::parse(&text(RESOLV_CONF));
+    Settings { env, resolv, hosts: text(HOSTS), ipv6_only: is_ipv6_only() }
 }
 
 /// Carries a plan out, and says before whom it asks.

@@ -51,7 +51,7 @@ pub struct Lookup {
     pub answers: Vec<Answer>,
     /// The TCP connection that carried it.
     pub flow: Option<FlowId>,
-    /// An ICMP error that quotes the question: index into [`Case::icmp`].
+    /// An ICMP error that quotes the question: index into [`super::Case::icmp`].
     pub error: Option<usize>,
     /// Whether go asked.
     pub relevance: Relevance,

@@ -10,7 +10,7 @@ pub struct Handshake {
     pub flow: FlowId,
     /// In how many other TLS sessions it runs: 0 where the network sees it.
     pub layer: u8,
-    /// The proxy request whose tunnel it runs in: index into [`Case::exchanges`]. Without one, its far end is the
+    /// The proxy request whose tunnel it runs in: index into [`super::Case::exchanges`]. Without one, its far end is the
     /// connection's.
     pub tunnel: Option<usize>,
     /// The name that the client asked for, lower-case.

@@ -27,17 +27,19 @@ pub(super) struct Iterated {
     pub(super) heard: Heard,
     /// Who referred to whom.
     pub(super) path: Vec<Referral>,
+    /// UDP as soon as one step had to go over it: whoever forges datagrams may have written its answer.
+    pub(super) transport: Transport,
 }
 
 /// Asks the root for a name and follows.
 pub(super) async fn iterate(roots: &[SocketAddr], name: &str, record_type: RecordType, manner: &Manner) -> Iterated {
-    let mut walk = Walk { roots, manner, left: MOST_QUESTIONS, path: Vec::new() };
+    let mut walk = Walk { roots, manner, left: MOST_QUESTIONS, path: Vec::new(), transport: Transport::Tcp };
     let outcome = walk.resolve(name.to_owned(), record_type, DEPTH).await;
     let heard = match outcome {
         Ok(reply) => (vec![reply], None),
         Err(why) => (Vec::new(), Some(why)),
     };
-    Iterated { heard, path: walk.path }
+    Iterated { heard, path: walk.path, transport: walk.transport }
 }
 
 struct Walk<'a> {
@@ -45,6 +47,7 @@ struct Walk<'a> {
     manner: &'a Manner,
     left: u32,
     path: Vec<Referral>,
+    transport: Transport,
 }
 
 type Outcome<'f> = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send + 'f>>;
@@ -104,7 +107,12 @@ impl Walk<'_> {
             let server = Server { address: server, transport, name: String::new(), path: String::new() };
             let (replies, failure) = ask(&server, name, record_type, self.manner).await;
             match replies.into_iter().next() {
-                Some(reply) => return Ok(reply),
+                Some(reply) => {
+                    if transport == Transport::Udp {
+                        self.transport = Transport::Udp;
+                    }
+                    return Ok(reply);
+                }
                 None => why = failure.unwrap_or(Failure::Timeout),
             }
         }
@@ -113,15 +121,18 @@ impl Walk<'_> {
 
     /// The servers' addresses: those that came with the referral, else the first that its names lead to.
     async fn addresses(&mut self, reply: &Reply, names: Vec<String>, depth: u32) -> VecDeque<SocketAddr> {
+        let six = self.roots.first().is_some_and(SocketAddr::is_ipv6);
         let glue =
             reply.records.iter().filter(|record| names.contains(&record.name)).filter_map(|record| match record.data {
-                RecordData::A(address) => Some(SocketAddr::new(IpAddr::V4(address), PORT)),
+                RecordData::A(address) if !six => Some(SocketAddr::new(IpAddr::V4(address), PORT)),
+                RecordData::Aaaa(address) if six => Some(SocketAddr::new(IpAddr::V6(address), PORT)),
                 _ => None,
             });
+        let family = if six { RecordType::AAAA } else { RecordType::A };
         let mut servers: VecDeque<SocketAddr> = glue.take(MOST_SERVERS).collect();
         if servers.is_empty() && depth > 0 {
             for name in names.into_iter().take(MOST_SERVERS) {
-                if let Ok(found) = self.resolve(name, RecordType::A, depth - 1).await {
+                if let Ok(found) = self.resolve(name, family, depth - 1).await {
                     servers.extend(found.addresses().map(|address| SocketAddr::new(address, PORT)).take(MOST_SERVERS));
                 }
                 if !servers.is_empty() {

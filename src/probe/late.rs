@@ -52,3 +52,50 @@ fn said(answer: &NameAnswer) -> Option<BTreeSet<IpAddr>> {
     let first = answer.first().filter(|reply| matches!(reply.rcode, 0 | NXDOMAIN) && !reply.truncated)?;
     Some(first.addresses().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::probe::{NameQuestion, Part, Reply};
+    use crate::observation::{Record, RecordData, RecordType, Section};
+
+    fn answer(oracle: Oracle, transport: Transport, part: Part, after_ms: i64, last: u8) -> NameAnswer {
+        let name = if part == Part::Target { "a.example" } else { "b.example" };
+        let server = Some("192.168.1.1:53".parse().unwrap());
+        let record = Record {
+            section: Section::Answer,
+            name: name.to_owned(),
+            record_type: RecordType::A,
+            ttl: 60,
+            data: RecordData::A([203, 0, 113, last].into()),
+        };
+        let reply = Reply {
+            after: Span::from_millis(after_ms),
+            from: "192.168.1.1:53".parse().unwrap(),
+            rcode: 0,
+            authoritative: false,
+            truncated: false,
+            authenticated: false,
+            edns: true,
+            records: vec![record],
+        };
+        let question =
+            NameQuestion { name: name.to_owned(), record_type: RecordType::A, part, oracle, server, transport };
+        NameAnswer { question, replies: vec![reply], failure: None, path: Vec::new() }
+    }
+
+    #[test]
+    fn what_differs_or_is_early_or_comes_from_nobody_is_waited_behind() {
+        use Transport::{Tcp, Udp};
+        let asked = |after_ms, last| answer(Oracle::System, Udp, Part::Target, after_ms, last);
+        let suspicious = |answer: &NameAnswer, others: &[NameAnswer]| {
+            is_suspicious(answer, &others.iter().chain([answer]).collect::<Vec<_>>())
+        };
+        assert!(suspicious(&answer(Oracle::Nobody, Udp, Part::Control, 9, 1), &[]));
+        assert!(!suspicious(&asked(9, 1), &[]));
+        assert!(suspicious(&asked(9, 1), &[answer(Oracle::System, Tcp, Part::Target, 20, 2)]));
+        assert!(!suspicious(&asked(9, 1), &[answer(Oracle::System, Tcp, Part::Target, 20, 1)]));
+        assert!(suspicious(&asked(4, 1), &[answer(Oracle::System, Udp, Part::Control, 20, 7)]));
+        assert!(!suspicious(&answer(Oracle::System, Tcp, Part::Target, 1, 1), &[asked(9, 2)]));
+    }
+}

@@ -255,7 +255,7 @@ impl Plan {
                 plan.local(&host.name, Part::Target, settings);
                 match &host.private {
                     Some(private) => plan.kept_private.push((host.name.clone(), private.clone())),
-                    None => plan.comparison(&host.name, reference),
+                    None => plan.comparison(&host.name, reference, settings.ipv6_only),
                 }
             }
             plan.addresses(host);
@@ -321,24 +321,24 @@ impl Plan {
     }
 
     /// Two resolvers over ways of different strength, and the zone's own servers.
-    fn comparison(&mut self, name: &str, reference: &Reference) {
+    fn comparison(&mut self, name: &str, reference: &Reference, six: bool) {
         use Transport::{Https, Tcp, Tls, Udp};
         let (a, aaaa) = (RecordType::A, RecordType::AAAA);
-        let mut trusted = reference.trusted_resolvers().filter(|resolver| place(resolver, DNS).is_some());
+        let mut trusted = reference.trusted_resolvers().filter(|resolver| place(resolver, DNS, six).is_some());
         if let Some(resolver) = trusted.next() {
-            self.trusted(name, resolver, &[(Udp, a), (Udp, aaaa), (Tcp, a), (Tls, a), (Tls, aaaa)]);
+            self.trusted(name, resolver, six, &[(Udp, a), (Udp, aaaa), (Tcp, a), (Tls, a), (Tls, aaaa)]);
             let oracle = Oracle::Signed(resolver.name.clone());
-            self.ask(Stage::Comparison, name, Part::Target, &oracle, place(resolver, DNS), &[(Tcp, a)]);
+            self.ask(Stage::Comparison, name, Part::Target, &oracle, place(resolver, DNS, six), &[(Tcp, a)]);
         }
         if let Some(resolver) = trusted.next() {
-            self.trusted(name, resolver, &[(Udp, a), (Https, a), (Https, aaaa)]);
+            self.trusted(name, resolver, six, &[(Udp, a), (Https, a), (Https, aaaa)]);
         }
         if !reference.root_servers().is_empty() {
             self.ask(Stage::Comparison, name, Part::Target, &Oracle::Authoritative, None, &[(Tcp, a)]);
         }
     }
 
-    fn trusted(&mut self, name: &str, resolver: &Resolver, how: &[(Transport, RecordType)]) {
+    fn trusted(&mut self, name: &str, resolver: &Resolver, six: bool, how: &[(Transport, RecordType)]) {
         for (transport, record_type) in how {
             let port = match transport {
                 Transport::Udp | Transport::Tcp => DNS,
@@ -352,7 +352,7 @@ impl Plan {
                 name,
                 Part::Target,
                 &oracle,
-                place(resolver, port),
+                place(resolver, port, six),
                 &[(*transport, *record_type)],
             );
         }
@@ -361,6 +361,7 @@ impl Plan {
     /// What tells a lie about one name from a lying or broken network: a harmless name, names that do not exist (strangers are
     /// asked about the harmless one's sibling alone), and an address that cannot answer.
     fn controls(&mut self, host: &Host, settings: &Settings, reference: &Reference) {
+        let six = settings.ipv6_only;
         let a = [(Transport::Udp, RecordType::A)];
         let control = reference.control_names().first();
         if let Some(control) = control {
@@ -370,14 +371,14 @@ impl Plan {
         if let Some(control) = control {
             let sibling = format!("{NO_SUCH}.{control}");
             self.local(&sibling, Part::Sibling, settings);
-            let over_tls = |resolver: &&Resolver| resolver.dot.is_some() && place(resolver, DNS).is_some();
+            let over_tls = |resolver: &&Resolver| resolver.dot.is_some() && place(resolver, DNS, six).is_some();
             if let Some(resolver) = reference.trusted_resolvers().find(over_tls) {
                 let oracle = Oracle::Trusted(resolver.name.clone());
                 let how = [(Transport::Tls, RecordType::A)];
-                self.ask(Stage::Comparison, &sibling, Part::Sibling, &oracle, place(resolver, DNS_OVER_TLS), &how);
+                self.ask(Stage::Comparison, &sibling, Part::Sibling, &oracle, place(resolver, DNS_OVER_TLS, six), &how);
             }
         }
-        let nobody = reference.nobodys_addresses().iter().find(|address| address.is_ipv4());
+        let nobody = reference.nobodys_addresses().iter().find(|address| address.is_ipv6() == six);
         if let Some(nobody) = nobody {
             let server = Some(SocketAddr::new(*nobody, DNS));
             self.ask(Stage::Comparison, &host.name, Part::Target, &Oracle::Nobody, server, &a);
@@ -425,10 +426,10 @@ impl Plan {
     }
 }
 
-/// An address of a resolver; IPv4 is there more often.
-fn place(resolver: &Resolver, port: u16) -> Option<SocketAddr> {
+/// An address of a resolver, of the family that is there.
+fn place(resolver: &Resolver, port: u16, six: bool) -> Option<SocketAddr> {
     let addresses = &resolver.addresses;
-    let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first())?;
+    let address = addresses.iter().find(|address| address.is_ipv6() == six).or(addresses.first())?;
     Some(SocketAddr::new(*address, port))
 }
 
@@ -463,6 +464,7 @@ mod tests {
             env: GoEnv::parse(env),
             resolv: ResolvConf::parse("nameserver 192.168.1.1\n"),
             hosts: "10.0.0.9 goproxy.cn\n".to_owned(),
+            ipv6_only: false,
         };
         let hosts = Target::parse(target).unwrap().hosts(&settings, &reference);
         Plan::of_hosts(&hosts, &settings, &reference, consent)
@@ -538,6 +540,44 @@ mod tests {
         assert!(asked.iter().any(|line| line.contains("through the proxy squid:3128")), "{asked:?}");
         assert!(!asked.iter().any(|line| line.contains("of proxy.golang.org")), "{asked:?}");
         assert!(asked.iter().any(|line| line.contains("for A of squid")), "{asked:?}");
+    }
+
+    #[test]
+    fn where_there_is_no_ipv4_nobody_is_asked_over_it() {
+        let reference = Reference::builtin().unwrap();
+        let resolv = ResolvConf::parse("nameserver 2001:db8:1::53\n");
+        let settings = Settings { resolv, ipv6_only: true, ..Settings::default() };
+        let hosts = Target::parse("proxy.golang.org").unwrap().hosts(&settings, &reference);
+        let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All);
+        let mut servers = plan.steps.iter().filter_map(|step| match &step.question {
+            Question::Name(question) => question.server,
+            _ => None,
+        });
+        assert!(servers.clone().count() > 10 && servers.all(|server| server.is_ipv6()), "{plan}");
+    }
+
+    #[test]
+    fn strangers_hear_of_no_sibling_but_the_harmless_names() {
+        let plan = plan("vanity.example.net", "", Consent::All);
+        let asked: Vec<String> = strangers(&plan).into_iter().filter(|name| name.starts_with(NO_SUCH)).collect();
+        assert_eq!(asked, ["no-such-name.example.com"]);
+    }
+
+    #[test]
+    fn of_a_private_name_in_the_hosts_file_nobody_is_asked() {
+        let reference = Reference::builtin().unwrap();
+        let settings = Settings { hosts: "10.0.0.9 nexus\n".to_owned(), ..Settings::default() };
+        let hosts = Target::parse("nexus:443").unwrap().hosts(&settings, &reference);
+        let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All);
+        assert!(plan.steps.iter().all(|step| !matches!(step.question, Question::Name(_))), "{plan}");
+        assert_eq!(plan.steps.len(), 2, "{plan}");
+    }
+
+    #[test]
+    fn a_proxy_that_is_not_spoken_to_in_clear_is_left_alone() {
+        let plan = plan("proxy.golang.org", "HTTPS_PROXY=socks5://squid:1080\n", Consent::All);
+        assert!(plan.steps.iter().all(|step| !matches!(step.question, Question::ChainVia { .. })), "{plan}");
+        assert!(plan.left_out.iter().any(|line| line.contains("squid:1080")), "{plan}");
     }
 
     #[test]

@@ -265,6 +265,14 @@ async fn read<T>(what: impl Future<Output = Result<T, NetError>>) -> Result<T, F
     })
 }
 
+/// Whether this machine has a way for IPv6, and none for IPv4. Connecting a socket of datagrams looks for a way, and sends nothing.
+#[must_use]
+pub fn is_ipv6_only() -> bool {
+    let is_way = |own: &str, to: &str| std::net::UdpSocket::bind(own).and_then(|socket| socket.connect(to)).is_ok();
+    // Documentation prefixes have no routes of their own: it is the default route that counts (RFC 5737, RFC 3849).
+    !is_way("0.0.0.0:0", "192.0.2.53:53") && is_way("[::]:0", "[2001:db8::53]:53")
+}
+
 /// For how long a resolver is waited for.
 pub(super) fn duration(span: Span) -> Duration {
     Duration::from_nanos(u64::try_from(span.nanos()).unwrap_or(0))

@@ -126,8 +126,9 @@ impl World {
     fn new(settings: &Settings, reference: &Reference, clock: fn() -> Timestamp) -> Self {
         let manner =
             |timeout, attempts| Manner { timeout, attempts, recursion: true, roots: reference.roots().clone(), clock };
+        let six = settings.ipv6_only;
         let addresses =
-            reference.root_servers().iter().filter_map(|root| root.addresses.iter().find(|it| it.is_ipv4()));
+            reference.root_servers().iter().filter_map(|root| root.addresses.iter().find(|it| it.is_ipv6() == six));
         Self {
             roots: reference.roots().clone(),
             root_servers: addresses.take(ROOTS).map(|address| SocketAddr::new(*address, 53)).collect(),
@@ -434,6 +435,7 @@ async fn carry_out(world: Arc<World>, place: usize, task: Task) -> (usize, Probe
             let record_type: RecordType = question.record_type;
             let iterated = iterate(&world.root_servers, &question.name, record_type, &manner).await;
             let (replies, failure) = iterated.heard;
+            let question = NameQuestion { transport: iterated.transport, ..question };
             Told::Name(NameAnswer { question, replies, failure, path: iterated.path })
         }
         Task::Chain(name, address) => Told::Chain(chain(address, &name, world.clock).await),

@@ -18,6 +18,8 @@ pub struct Settings {
     pub resolv: ResolvConf,
     /// Text of the hosts file.
     pub hosts: String,
+    /// There is a way for IPv6 from this machine, and none for IPv4: others are asked over IPv6.
+    pub ipv6_only: bool,
 }
 
 /// What the user wants to know about.
@@ -403,7 +405,12 @@ mod tests {
     use super::*;
 
     fn settings(env: &str) -> Settings {
-        Settings { env: GoEnv::parse(env), resolv: ResolvConf::parse("search corp.example\n"), hosts: String::new() }
+        Settings {
+            env: GoEnv::parse(env),
+            resolv: ResolvConf::parse("search corp.example\n"),
+            hosts: String::new(),
+            ipv6_only: false,
+        }
     }
 
     fn hosts(target: &str, env: &str) -> Vec<String> {

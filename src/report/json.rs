@@ -74,6 +74,10 @@ pub struct Run {
     pub started: Time,
     /// When goprobe ended.
     pub finished: Time,
+    /// How old the honest answers are beside the recording, for those who read text.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub reference: Option<String>,
 }
 
 /// A recording.

@@ -222,6 +222,9 @@ fn footer(page: &mut Page, report: &Report) {
         let text = format!("{}{}{figures}", files.join(", "), if files.is_empty() { "" } else { ": " });
         page.item("Recording: ", Ink::Faint, &text);
     }
+    if let Some(reference) = &report.run.reference {
+        page.item("Reference: ", Ink::Faint, reference);
+    }
     if let (Some(cause), Some(fingerprint)) = (report.verdict.cause, &report.verdict.fingerprint) {
         page.item("More: ", Ink::Faint, &format!("goprobe explain {cause}   (fingerprint {fingerprint})"));
     }

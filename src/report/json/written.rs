@@ -137,6 +137,7 @@ impl From<&Context> for Run {
             inputs: context.inputs.iter().map(InputFile::from).collect(),
             started: Time(context.started),
             finished: Time(context.finished),
+            reference: None,
         }
     }
 }
