@@ -184,7 +184,7 @@ async fn stream(server: &Server, name: &str, record_type: RecordType, manner: &M
         return Err(Failure::Other("not a name".to_owned()));
     };
     let began = (manner.clock)();
-    let exchange = exchange(server, manner).await?;
+    let (exchange, _tasks) = exchange(server, manner).await?;
     let response = read(exchange.send(asked.request.clone()).first_answer()).await?;
     let bytes = response.as_buffer();
     let message = asked.read(bytes).ok_or_else(|| Failure::Malformed("an answer to another question".to_owned()))?;
@@ -206,7 +206,7 @@ async fn signed(server: &Server, name: &str, record_type: RecordType, manner: &M
         return Err(Failure::Other("not a name".to_owned()));
     };
     let began = (manner.clock)();
-    let exchange = exchange(server, manner).await?;
+    let (exchange, _tasks) = exchange(server, manner).await?;
     let mut request = asked.request.clone();
     request.options_mut().edns_set_dnssec_ok = true;
     let response = read(DnssecDnsHandle::new(exchange).send(request).first_answer()).await?;
@@ -228,15 +228,18 @@ async fn signed(server: &Server, name: &str, record_type: RecordType, manner: &M
     Ok(reply(message, bytes, server.address, (manner.clock)().since(began)))
 }
 
-/// A connection to a resolver.
-async fn exchange(server: &Server, manner: &Manner) -> Result<DnsExchange<TokioRuntimeProvider>, Failure> {
+/// A connection to a resolver, and what its tasks run on: they end when that is dropped.
+async fn exchange(
+    server: &Server,
+    manner: &Manner,
+) -> Result<(DnsExchange<TokioRuntimeProvider>, TokioRuntimeProvider), Failure> {
     let provider = TokioRuntimeProvider::new();
     let wrong_name = || Failure::Other(format!("{:?} is no server name", server.name));
-    match server.transport {
+    let exchange = match server.transport {
         Transport::Tls => {
             let name = ServerName::try_from(server.name.clone()).map_err(|_| wrong_name())?;
             let (config, _) = client(&[], Some(manner.roots.clone()))?;
-            read(tls_exchange(server.address, name, config, manner.timeout, None, provider)).await
+            read(tls_exchange(server.address, name, config, manner.timeout, None, provider.clone())).await
         }
         Transport::Https => {
             let (config, _) = client(&["h2"], Some(manner.roots.clone()))?;
@@ -250,11 +253,12 @@ async fn exchange(server: &Server, manner: &Manner) -> Result<DnsExchange<TokioR
                 None,
                 manner.timeout,
                 None,
-                provider,
+                provider.clone(),
             );
             read(connecting).await
         }
-    }
+    };
+    Ok((exchange?, provider))
 }
 
 async fn read<T>(what: impl Future<Output = Result<T, NetError>>) -> Result<T, Failure> {
