@@ -178,20 +178,28 @@ impl ResolverFacts {
 impl Answer {
     /// The addresses it gives, in its order.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.records.iter().filter(|record| record.section == Section::Answer).filter_map(|record| match record.data {
-            RecordData::A(address) => Some(IpAddr::V4(address)),
-            RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
-            RecordData::Name(_) | RecordData::Other(_) => None,
-        })
+        addresses(&self.records)
     }
 
     /// The aliases it goes through.
     pub fn aliases(&self) -> impl Iterator<Item = &str> + '_ {
-        self.records.iter().filter(|record| record.record_type == RecordType::CNAME).filter_map(|record| match &record
-            .data
-        {
-            RecordData::Name(target) => Some(target.as_str()),
-            _ => None,
-        })
+        aliases(&self.records)
     }
+}
+
+/// The addresses in the answer section, in its order.
+pub(super) fn addresses(records: &[Record]) -> impl Iterator<Item = IpAddr> + '_ {
+    records.iter().filter(|record| record.section == Section::Answer).filter_map(|record| match record.data {
+        RecordData::A(address) => Some(IpAddr::V4(address)),
+        RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
+        RecordData::Name(_) | RecordData::Other(_) => None,
+    })
+}
+
+/// What the aliases lead to.
+pub(super) fn aliases(records: &[Record]) -> impl Iterator<Item = &str> + '_ {
+    records.iter().filter(|record| record.record_type == RecordType::CNAME).filter_map(|record| match &record.data {
+        RecordData::Name(target) => Some(target.as_str()),
+        _ => None,
+    })
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use attempt::{Aim, Ending, HelloAttempt, Hop, HopSweep, Place, Shape};
 
-use super::{Record, RecordData, RecordType, Section};
+use super::{Record, RecordType, dns};
 use crate::certificate::Certificate;
 use crate::types::{Span, Timestamp};
 
@@ -199,21 +199,12 @@ pub const NXDOMAIN: u16 = 3;
 impl Reply {
     /// The addresses it gives, in its order.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.records.iter().filter(|record| record.section == Section::Answer).filter_map(|record| match record.data {
-            RecordData::A(address) => Some(IpAddr::V4(address)),
-            RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
-            RecordData::Name(_) | RecordData::Other(_) => None,
-        })
+        dns::addresses(&self.records)
     }
 
     /// The aliases it goes through.
     pub fn aliases(&self) -> impl Iterator<Item = &str> + '_ {
-        self.records.iter().filter(|record| record.record_type == RecordType::CNAME).filter_map(|record| match &record
-            .data
-        {
-            RecordData::Name(target) => Some(target.as_str()),
-            _ => None,
-        })
+        dns::aliases(&self.records)
     }
 
     /// It says that there is no such name, or nothing of that type.
