@@ -247,7 +247,8 @@ impl Plan {
                     let (name, addresses) = (host.name.clone(), host.overridden.clone());
                     plan.push(Stage::Local, false, Question::HostsFile { name, addresses });
                     // Nobody else could say what is right, and go asks nobody.
-                    if host.private.is_some() {
+                    if let Some(private) = &host.private {
+                        plan.kept_private.push((host.name.clone(), private.clone()));
                         plan.addresses(host);
                         continue;
                     }
@@ -571,6 +572,10 @@ mod tests {
         let plan = Plan::of_hosts(&hosts, &settings, &reference, Consent::All);
         assert!(plan.steps.iter().all(|step| !matches!(step.question, Question::Name(_))), "{plan}");
         assert_eq!(plan.steps.len(), 2, "{plan}");
+        // Nor does a stranger's server get to read the name in a hello.
+        let tried = plan.with_experiments(&GoHello::default(), &reference, 1);
+        let hello = |step: &Step| matches!(&step.question, Question::Hello(question) if !question.elsewhere);
+        assert!(tried.steps.last().is_some_and(hello), "{tried}");
     }
 
     #[test]
