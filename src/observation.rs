@@ -4,61 +4,22 @@
 //! "Absent" and "could not be seen" are different facts and have different types ([`Sighting`]).
 
 mod alert;
+pub mod artifact;
 pub mod body;
 mod marks;
+mod sighting;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use alert::alert_name;
 pub use marks::{Early, Marks, TtlMark};
+pub use sighting::{Sighting, Veil};
 
 use crate::certificate::Certificate;
 use crate::go::GoRun;
 use crate::packet::{IcmpKind, Quoted, TcpFlags, Unread};
 use crate::types::{Both, Direction, FlowId, Moment, Span, Timestamp};
-
-/// Why something could not be seen.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Veil {
-    /// It was encrypted and there are no keys.
-    Encrypted,
-    /// The recording has a hole there, or lacks that direction.
-    Gap,
-    /// The snap length cut it off.
-    Truncated,
-    /// The recording ends, or begins, before it.
-    EndOfCapture,
-}
-
-/// A fact that may be hidden. There is no default: whoever writes one says which it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Sighting<T> {
-    /// It was seen.
-    Seen(T),
-    /// It would have been seen, and it was not there.
-    Absent,
-    /// It could not be seen.
-    Hidden(Veil),
-}
-
-impl<T> Sighting<T> {
-    /// The value, where it was seen.
-    pub const fn seen(&self) -> Option<&T> {
-        match self {
-            Self::Seen(value) => Some(value),
-            Self::Absent | Self::Hidden(_) => None,
-        }
-    }
-
-    /// Why it could not be seen.
-    pub const fn veil(&self) -> Option<Veil> {
-        match self {
-            Self::Hidden(veil) => Some(*veil),
-            Self::Seen(_) | Self::Absent => None,
-        }
-    }
-}
 
 /// All that is known of one run of the go command.
 #[derive(Debug)]
