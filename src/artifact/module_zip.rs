@@ -7,12 +7,14 @@ use ring::digest::{Context, SHA256};
 
 use super::dirhash::{FileHashes, Sha256, finished};
 use super::module::{self, ModuleVersion};
-use super::zip::{Archive, Entry, ZipError};
+use super::zip::{Archive, Entry, Local, ZipError};
 
 /// Bytes that a module zip may have, packed and unpacked (zip.MaxZipFile).
 pub const MAX_ZIP: u64 = 500 << 20;
 /// Bytes that its go.mod and its LICENSE may have (zip.MaxGoMod, zip.MaxLICENSE).
 pub const MAX_TEXT: u64 = 16 << 20;
+/// Entries that an archive has before one that is unlike the others stands out.
+const ALIKE: usize = 8;
 /// Broken rules that are kept; their number is.
 const MAX_BREACHES: usize = 100;
 
@@ -40,6 +42,8 @@ pub struct ModuleZip {
     pub breaches: Vec<Breach>,
     /// How many it breaks.
     pub broken: usize,
+    /// What go does not look at and yet contradicts itself: a header that was changed. Contents are not affected.
+    pub oddities: Vec<Breach>,
     /// Its files, if all of them could be read.
     pub files: Option<FileHashes>,
     /// Its `h1:` hash, if all files could be read.
@@ -77,6 +81,10 @@ impl ModuleZip {
                 }
             }
         }
+        if archive.has_odd_end() {
+            zip.remark("", "the record at its end contradicts the directory");
+        }
+        zip.check_idle(&entries);
         let unpackable = zip.check(&entries);
         let apart = zip.check_places(&mut archive, &entries);
         if unpackable && apart {
@@ -89,6 +97,25 @@ impl ModuleZip {
         self.broken = self.broken.saturating_add(1);
         if self.breaches.len() < MAX_BREACHES {
             self.breaches.push(Breach { entry: entry.to_owned(), rule: rule.into() });
+        }
+    }
+
+    fn remark(&mut self, entry: &str, rule: impl Into<String>) {
+        if self.oddities.len() < MAX_BREACHES {
+            self.oddities.push(Breach { entry: entry.to_owned(), rule: rule.into() });
+        }
+    }
+
+    /// One entry that differs by a single bit from all others in a field that nobody reads.
+    fn check_idle(&mut self, entries: &[Entry]) {
+        let Some((first, second)) = entries.first().zip(entries.get(1)).filter(|_| entries.len() >= ALIKE) else { return };
+        let usual = if first.idle == second.idle { first } else { entries.last().unwrap_or(first) };
+        let mut odd = entries.iter().filter(|entry| entry.idle != usual.idle);
+        if let (Some(entry), None) = (odd.next(), odd.next()) {
+            let bits: u32 = entry.idle.iter().zip(usual.idle).map(|(one, other)| (one ^ other).count_ones()).sum();
+            if bits == 1 {
+                self.remark(&String::from_utf8_lossy(&entry.name), "one bit of its attributes differs from all other entries'");
+            }
         }
     }
 
@@ -119,8 +146,14 @@ impl ModuleZip {
         let mut sorted: Vec<&Entry> = entries.iter().collect();
         sorted.sort_by_key(|entry| entry.offset);
         for entry in sorted {
-            match archive.body(entry) {
-                Ok(body) => places.push((entry.offset, body.saturating_add(entry.packed), entry)),
+            match archive.local(entry) {
+                Ok(Local { body, contradicts }) => {
+                    places.push((entry.offset, body.saturating_add(entry.packed), entry));
+                    if !contradicts.is_empty() {
+                        let rule = format!("its two headers differ in {}", contradicts.join(", "));
+                        self.remark(&String::from_utf8_lossy(&entry.name), rule);
+                    }
+                }
                 Err(error) => {
                     self.refuse(&String::from_utf8_lossy(&entry.name), error.to_string());
                     apart = false;

@@ -65,6 +65,19 @@ pub struct Entry {
     pub offset: u64,
     /// Type bits of the Unix mode, where the maker's system has such: 0 for none.
     pub mode_type: u32,
+    /// What the local header says, too: version needed, flags, method, time, date.
+    pub shared: [u16; 5],
+    /// What the directory alone says and nobody needs: version made by, disk, internal and external attributes.
+    pub idle: [u32; 4],
+}
+
+/// What stands before an entry's bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Local {
+    /// Where its bytes begin.
+    pub body: u64,
+    /// In which fields it contradicts the directory.
+    pub contradicts: Vec<&'static str>,
 }
 
 /// An archive whose directory was read.
@@ -72,6 +85,7 @@ pub struct Entry {
 pub struct Archive<R> {
     window: Window<R>,
     entries: Vec<Entry>,
+    odd_end: bool,
     inflater: Decompress,
     output: Vec<u8>,
 }
@@ -83,8 +97,8 @@ impl<R: Read + Seek> Archive<R> {
     /// When it cannot be read or is none.
     pub fn open(source: R) -> Result<Self, ZipError> {
         let mut window = Window::new(source)?;
-        let entries = directory(&mut window)?;
-        Ok(Self { window, entries, inflater: Decompress::new(false), output: vec![0; CHUNK] })
+        let (entries, odd_end) = directory(&mut window)?;
+        Ok(Self { window, entries, odd_end, inflater: Decompress::new(false), output: vec![0; CHUNK] })
     }
 
     /// The entries in the order of the directory.
@@ -93,19 +107,49 @@ impl<R: Read + Seek> Archive<R> {
         &self.entries
     }
 
-    /// Where the bytes of an entry begin.
+    /// Whether the record at the end of the file contradicts itself or the directory in a field that nobody needs.
+    #[must_use]
+    pub const fn has_odd_end(&self) -> bool {
+        self.odd_end
+    }
+
+    /// The header before the bytes of an entry.
     ///
     /// # Errors
-    /// When there is no local header where the directory says.
-    pub fn body(&mut self, entry: &Entry) -> Result<u64, ZipError> {
-        let missing = ZipError::Format("an entry without its local header");
-        let header = self.window.exact(entry.offset, 30)?.ok_or(missing)?;
-        let fields = Fields(header);
+    /// When there is none where the directory says.
+    pub fn local(&mut self, entry: &Entry) -> Result<Local, ZipError> {
+        let missing = || ZipError::Format("an entry without its local header");
+        let header = self.window.exact(entry.offset, 30)?.ok_or_else(missing)?;
         if !header.starts_with(&LOCAL) {
-            return Err(ZipError::Format("an entry without its local header"));
+            return Err(missing());
         }
-        let (name, extra) = (u64::from(fields.u16(26)), u64::from(fields.u16(28)));
-        Ok(entry.offset.saturating_add(30).saturating_add(name).saturating_add(extra))
+        let fields = Fields(header);
+        let shared = [4, 6, 8, 10, 12].map(|at| fields.u16(at));
+        let names = ["version needed", "flags", "method", "time", "date"];
+        let mut contradicts: Vec<&'static str> =
+            names.into_iter().zip(shared.iter().zip(entry.shared)).filter(|(_, (one, other))| **one != *other).map(|(name, _)| name).collect();
+        let (crc, packed, unpacked) = (fields.u32(14), fields.u32(18), fields.u32(22));
+        let (name_length, extra) = (u64::from(fields.u16(26)), u64::from(fields.u16(28)));
+        // With flag 3 they may stand behind the bytes instead; sizes beyond 32 bits stand in an extra field.
+        let deferred = entry.shared.get(1).is_some_and(|flags| flags & 8 != 0) && (crc, packed, unpacked) == (0, 0, 0);
+        let same = |one: u32, other: u64| one == u32::MAX || u64::from(one) == other;
+        if !deferred && !(crc == entry.crc && same(packed, entry.packed) && same(unpacked, entry.unpacked)) {
+            contradicts.push("CRC-32 or size");
+        }
+        let body = entry.offset.saturating_add(30).saturating_add(name_length).saturating_add(extra);
+        let name = self.window.exact(entry.offset.saturating_add(30), entry.name.len())?;
+        if name_length != entry.name.len() as u64 || name != Some(entry.name.as_slice()) {
+            contradicts.push("name");
+        }
+        if deferred {
+            let behind = body.saturating_add(entry.packed);
+            let descriptor = self.window.exact(behind, 16)?.unwrap_or_default();
+            let at = if descriptor.starts_with(b"PK\x07\x08") { 4 } else { 0 };
+            if Fields(descriptor).u32(at) != entry.crc {
+                return Err(ZipError::Crc);
+            }
+        }
+        Ok(Local { body, contradicts })
     }
 
     /// Hands an entry's content on, piece by piece: never more than its declared size.
@@ -113,7 +157,7 @@ impl<R: Read + Seek> Archive<R> {
     /// # Errors
     /// When it cannot be unpacked, or its size or CRC-32 is not what the directory says. Pieces were handed on before that.
     pub fn unpack(&mut self, entry: &Entry, mut sink: impl FnMut(&[u8])) -> Result<(), ZipError> {
-        let mut at = self.body(entry)?;
+        let mut at = self.local(entry)?.body;
         let end = at.checked_add(entry.packed).filter(|end| *end <= self.window.size);
         let end = end.ok_or(ZipError::Format("an entry that runs past the end of the file"))?;
         let mut crc = Crc::new();
@@ -163,7 +207,7 @@ impl<R: Read + Seek> Archive<R> {
 }
 
 /// The entries of the directory that the end of the file names.
-fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<Vec<Entry>, ZipError> {
+fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<(Vec<Entry>, bool), ZipError> {
     let no_zip = || ZipError::Format("not a valid zip file");
     let tail_length = window.size.min(65 << 10);
     let tail_start = window.size.saturating_sub(tail_length);
@@ -173,6 +217,8 @@ fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<Vec<Entry>, ZipEr
     let at = marks.next().ok_or_else(no_zip)?;
     let end = tail.get(at..).unwrap_or_default();
     let fields = Fields(end);
+    let one_disk = fields.u32(4) == 0 && fields.u16(8) == fields.u16(10);
+    let (end_comment, end_rest) = (usize::from(fields.u16(20)), end.len().saturating_sub(22));
     if usize::from(fields.u16(20)) > end.len().saturating_sub(22) {
         return Err(ZipError::Format("a zip file with a cut comment"));
     }
@@ -205,7 +251,8 @@ fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<Vec<Entry>, ZipEr
     }
     // The count is kept in 16 bits and wraps around.
     let counted = (entries.len() as u64) & 0xffff == records & 0xffff;
-    if counted { Ok(entries) } else { Err(ZipError::Format("not a valid zip file: its directory has another count of entries")) }
+    let odd = !one_disk || at.checked_sub(start) != Some(length) || end_comment != end_rest;
+    if counted { Ok((entries, odd)) } else { Err(ZipError::Format("not a valid zip file: its directory has another count of entries")) }
 }
 
 type End64 = (u64, u64, u64, u64);
@@ -235,6 +282,8 @@ fn entry<R: Read + Seek>(window: &mut Window<R>, at: &mut u64) -> Result<Option<
         unpacked: u64::from(fields.u32(24)),
         offset: u64::from(fields.u32(42)),
         // Unix and macOS keep the mode in the upper half.
+        shared: [6, 8, 10, 12, 14].map(|at| fields.u16(at)),
+        idle: [u32::from(fields.u16(4)), u32::from(fields.u16(34)), u32::from(fields.u16(36)), attributes],
         mode_type: if matches!(system, 3 | 19) { attributes >> 16 & 0o170_000 } else { 0 },
     };
     let length = usize::from(name) + usize::from(extra) + usize::from(comment);
