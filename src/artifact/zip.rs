@@ -251,7 +251,7 @@ fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<(Vec<Entry>, bool
     }
     // The count is kept in 16 bits and wraps around.
     let counted = (entries.len() as u64) & 0xffff == records & 0xffff;
-    let odd = !one_disk || at.checked_sub(start) != Some(length) || end_comment != end_rest;
+    let odd = !one_disk || at.checked_sub(base.saturating_add(offset)) != Some(length) || end_comment != end_rest;
     if counted { Ok((entries, odd)) } else { Err(ZipError::Format("not a valid zip file: its directory has another count of entries")) }
 }
 
