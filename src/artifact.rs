@@ -4,13 +4,16 @@
 //! Everything given is compared with everything given. What was checked, against what and how it came out is written
 //! down as facts ([`crate::observation::artifact`]); what they mean is judged elsewhere. Nothing is asked of the network.
 
+pub mod collect;
 pub mod dirhash;
 pub mod gosum;
 pub mod module;
 pub mod module_zip;
 pub mod note;
+pub mod sdk;
 pub mod sumdb;
 pub mod tlog;
+pub mod verify;
 pub mod zip;
 
 #[cfg(test)]

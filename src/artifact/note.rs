@@ -153,7 +153,6 @@ pub(super) mod tests {
     pub(crate) struct Signer {
         pair: Ed25519KeyPair,
         pub(crate) key: VerifierKey,
-        pub(crate) text: String,
     }
 
     impl Signer {
@@ -163,7 +162,7 @@ pub(super) mod tests {
             let hashed = sha256(&[name.as_bytes(), b"\n", &key].concat());
             let hash = u32::from_be_bytes(*hashed.first_chunk().unwrap());
             let text = format!("{name}+{hash:08x}+{}", STANDARD.encode(&key));
-            Self { pair, key: VerifierKey::parse(&text).unwrap(), text }
+            Self { pair, key: VerifierKey::parse(&text).unwrap() }
         }
 
         pub(crate) fn line(&self, text: &str) -> String {
