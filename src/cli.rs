@@ -10,6 +10,7 @@ mod explain;
 mod extract;
 mod output;
 mod rules;
+mod verify;
 #[cfg_attr(
     not(all(feature = "capture", target_os = "linux")),
     expect(dead_code, reason = "only `capture` makes them, but every goprobe reads them")
@@ -44,7 +45,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(not(all(feature = "capture", target_os = "linux")))]
         Command::Capture(_) => Err(anyhow!("this goprobe was built without `capture`; it runs on Linux only")),
         Command::Probe(rest) => unbuilt("probe", rest),
-        Command::Verify(rest) => unbuilt("verify", rest),
+        Command::Verify(verify) => verify::run(verify),
         Command::Doctor(rest) => unbuilt("doctor", rest),
         Command::Export(rest) => unbuilt("export", rest),
     };

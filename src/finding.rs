@@ -78,6 +78,8 @@ pub enum Fault {
     ProxyUpstream,
     /// The far side failed or refused.
     Upstream,
+    /// The bytes are not those on record, and nothing shows who changed them.
+    Altered,
     /// It cannot be told who is to blame.
     Unknown,
     /// It hinders nothing and changes nothing, or is a remark.
@@ -147,6 +149,11 @@ impl Evidence {
     /// A line of what go printed.
     pub fn log(line: u32, note: impl Into<String>) -> Self {
         Self { role: "go_output", citation: Citation::Log { input: 0, line }, note: note.into() }
+    }
+
+    /// A file or folder.
+    pub fn path(role: &'static str, path: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { role, citation: Citation::Path(path.into()), note: note.into() }
     }
 
     /// An environment variable.

@@ -38,6 +38,8 @@ pub struct Case {
     pub handshakes: Vec<Handshake>,
     /// HTTP requests with their answers, CONNECT and SOCKS among them, in the order of their first frame.
     pub exchanges: Vec<Exchange>,
+    /// Artifacts with all that they were held against.
+    pub artifacts: Vec<artifact::Artifact>,
     /// ICMP errors.
     pub icmp: Vec<IcmpError>,
     /// Every certificate seen, once. [`CertificateId`] counts in here.

@@ -31,8 +31,8 @@ pub(super) enum Command {
     Analyze(Box<Analyze>),
     /// Ask the network now (not built yet)
     Probe(Unbuilt),
-    /// Verify downloaded artifacts (not built yet)
-    Verify(Unbuilt),
+    /// Verify downloaded artifacts: module zips, module caches, projects, checksum database stores
+    Verify(Box<Verify>),
     /// Explain how go on this machine will reach the network (not built yet)
     Doctor(Unbuilt),
     /// Explain what a finding means, how it is told apart, what to do
@@ -128,6 +128,38 @@ pub(super) struct Capture {
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Verify {
+    /// Module zips, `.mod` files, module caches, proxy trees, projects, vendor directories, checksum database stores, Go releases
+    ///
+    /// Everything given is compared with everything given. A zip says itself of which module and version it is.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    /// A go.sum file
+    #[arg(long, value_name = "FILE")]
+    pub(super) go_sum: Vec<PathBuf>,
+
+    /// What is at hand of a checksum database: a folder with `lookup`, `tile` or `latest`
+    #[arg(long, value_name = "DIR|URL")]
+    pub(super) sumdb: Vec<PathBuf>,
+
+    /// The key of a checksum database of one's own, as in GOSUMDB
+    #[arg(long, value_name = "NAME+HASH+KEY")]
+    pub(super) sumdb_key: Vec<String>,
+
+    /// Module and version of what does not say it itself
+    #[arg(long, value_name = "M@V")]
+    pub(super) module: Option<String>,
+
+    /// Folder of reference data to lay over the shipped one
+    #[arg(long, value_name = "DIR")]
+    pub(super) rules: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
 }
 
 /// What is known of the run beside its traffic.

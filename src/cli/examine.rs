@@ -131,7 +131,7 @@ pub(super) fn facts(facts: &Facts) -> anyhow::Result<()> {
 }
 
 /// The rules, with what is known of this case.
-fn reference(facts: &Facts) -> anyhow::Result<Reference> {
+pub(super) fn reference(facts: &Facts) -> anyhow::Result<Reference> {
     let mut reference = match &facts.rules {
         Some(folder) => Reference::with_overlay(folder),
         None => Reference::builtin(),
@@ -199,7 +199,10 @@ pub(super) fn present(
         rules_sha256: examined.rules_sha256.clone(),
         limits: report::limits(&examined.assessments),
     };
-    let report = Report::new(diagnosis, &examined.case.recording, &context, observations);
+    let mut report = Report::new(diagnosis, &examined.case.recording, &context, observations);
+    if examined.mode == "verify" {
+        report.artifacts = Some(examined.case.artifacts.iter().map(Into::into).collect());
+    }
     let data = match options.format {
         Format::Json => report.json()?,
         Format::Jsonl => report.json_lines()?,

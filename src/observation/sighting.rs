@@ -11,6 +11,8 @@ pub enum Veil {
     Truncated,
     /// The recording ends, or begins, before it.
     EndOfCapture,
+    /// What it would be held against was not given.
+    NotGiven,
 }
 
 /// A fact that may be hidden. There is no default: whoever writes one says which it is.
