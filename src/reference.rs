@@ -23,6 +23,7 @@ mod known;
 mod pages;
 mod policy;
 mod ranges;
+mod releases;
 mod resolvers;
 mod sheet;
 mod special;
@@ -34,6 +35,7 @@ pub use known::{BadKind, KnownBad};
 pub use pages::{PageKind, PageMark, PageView};
 pub use policy::Policy;
 pub use ranges::Ranges;
+pub use releases::{Released, Releases, Signer};
 pub use resolvers::Resolver;
 pub use special::Special;
 
@@ -65,6 +67,7 @@ const SHIPPED: &[Shipped] = shipped! {
     "issuers.toml": "interceptor";
     "blockpages.toml": "mark" "innocent";
     "policy.toml": "threshold";
+    "releases.toml": "list" "signer";
     "intermediates.toml": "bundle";
 };
 
@@ -105,6 +108,7 @@ pub struct Reference {
     interceptors: issuers::Interceptors,
     pages: pages::PageMarks,
     policy: Policy,
+    releases: Releases,
     bundle: Cow<'static, [u8]>,
     unpacked: OnceLock<Intermediates>,
     listing: Vec<EntrySummary>,
@@ -184,7 +188,7 @@ impl Reference {
         let sha256 = sha256(texts.iter().map(|(shipped, _, text)| (shipped.name, text.as_bytes())), &bundle);
         let listing = notes.finish().map_err(RulesError::Mistakes)?;
         let Ok(policy) = policy else { return Err(RulesError::Mistakes(Vec::new())) };
-        let Draft { hosts, operators, special, known, resolvers, interceptors, pages, .. } = draft;
+        let Draft { hosts, operators, special, known, resolvers, interceptors, pages, releases, .. } = draft;
         let (honest, own_ranges) = (HonestAnswers::default(), Vec::new());
         Ok(Self {
             hosts,
@@ -195,6 +199,7 @@ impl Reference {
             interceptors,
             pages,
             policy,
+            releases,
             bundle,
             unpacked,
             listing,
@@ -354,6 +359,12 @@ impl Reference {
         &self.policy
     }
 
+    /// The releases of Go.
+    #[must_use]
+    pub fn releases(&self) -> &Releases {
+        &self.releases
+    }
+
     /// The public intermediates; unpacked when first asked for.
     pub fn intermediates(&self) -> &Intermediates {
         self.unpacked.get_or_init(|| Intermediates::decode(&self.bundle).unwrap_or_default())
@@ -434,6 +445,7 @@ struct Draft {
     interceptors: issuers::Interceptors,
     pages: pages::PageMarks,
     policy: policy::Draft,
+    releases: Releases,
 }
 
 impl Draft {
@@ -447,6 +459,7 @@ impl Draft {
             "issuers.toml" => self.interceptors.read(sheet, notes),
             "blockpages.toml" => self.pages.read(sheet, notes),
             "policy.toml" => self.policy.read(sheet, notes),
+            "releases.toml" => self.releases.read(sheet, notes),
             _ => read_bundle(sheet, notes),
         }
     }

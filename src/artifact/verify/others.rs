@@ -13,7 +13,9 @@ use crate::artifact::sumdb::{Content, Item, Store};
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, Difference, Origin, Yardstick};
 
 /// go.sum files against databases and against each other: one artifact for each file, one for each line that differs.
-pub(super) fn go_sums(records: &Records) -> Vec<Artifact> {
+///
+/// `lonely`: nothing else was given, and what could not be done is said.
+pub(super) fn go_sums(records: &Records, lonely: bool) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
     for (index, (path, sum)) in records.go_sums.iter().enumerate() {
         let (mut by_database, mut by_others, mut agreed, mut checks) = (0_usize, 0_usize, Vec::new(), Vec::new());
@@ -60,6 +62,13 @@ pub(super) fn go_sums(records: &Records) -> Vec<Artifact> {
         }
         if by_others > 0 {
             checks.push(Check::agrees(Yardstick::GoSum, agreed.join(", ")));
+        }
+        if checks.is_empty() {
+            if !lonely {
+                continue;
+            }
+            let why = "neither an artifact nor a checksum database was given that has one of its modules";
+            checks.push(Check::open(Yardstick::SumdbRecord, "", why));
         }
         artifacts.push(Artifact {
             kind: ArtifactKind::GoSum,
