@@ -10,6 +10,8 @@ pub mod gosum;
 pub mod module;
 pub mod module_zip;
 pub mod note;
+#[cfg(feature = "openpgp")]
+pub mod openpgp;
 pub mod sdk;
 pub mod sumdb;
 pub mod tlog;

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &["observation", "types"]),
     ("observe", &["certificate", "flow", "observation", "packet", "protocol", "types"]),
     ("reference", &["certificate", "types"]),
+    ("artifact", &["observation", "reference"]),
     ("scope", &["go", "observation", "reference", "types"]),
     ("analyzer", &["flow", "go", "observation", "observe", "packet", "reference", "scope", "source", "types"]),
     ("capture", &["packet", "scope", "source", "types"]),
@@ -36,14 +37,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const LENGTH: usize = 500;
 
 /// Files that were longer when the limit came, each with the length that it must not exceed. Entries only go.
-const LONGER: &[(&str, usize)] = &[("observation.rs", 830)];
+const LONGER: &[(&str, usize)] = &[("observation.rs", 795)];
 
 /// Codes whose detectors are still to come. Entries only go.
 const NOT_BUILT: &[&str] = &[
-    "artifact.invalid_zip",
-    "artifact.sdk_mismatch",
-    "artifact.sdk_signature",
-    "artifact.cache_modified",
     "env.go_not_found",
     "env.go_shadowed",
     "env.goroot_mismatch",
@@ -71,6 +68,11 @@ const NOT_RECORDED: &[&str] = &[
     "cert.rejected_by_client",
     "cert.weak_signature",
     "cert.negative_serial",
+    // Of files, not of recordings: tests/verify.rs has them.
+    "artifact.invalid_zip",
+    "artifact.sdk_mismatch",
+    "artifact.sdk_signature",
+    "artifact.cache_modified",
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 mod compare;
 mod facts;
 mod others;
+mod releases;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +14,7 @@ use super::module::ModuleVersion;
 use super::note::VerifierKey;
 use super::sumdb::{self, Item, Record, Store, Verified};
 use crate::observation::artifact::{Artifact, Yardstick};
+use crate::reference::Releases;
 
 pub use facts::Facts;
 
@@ -47,6 +49,10 @@ pub struct Settings {
     pub stores: Vec<Store>,
     /// The module and version of what does not say it itself.
     pub module: Option<ModuleVersion>,
+    /// What is known of Go's releases.
+    pub releases: Releases,
+    /// Blocks of keys that are trusted to sign releases, whatever their fingerprints.
+    pub signing_keys: Vec<Vec<u8>>,
     /// Threads that hash; 0 for as many as there are processors.
     pub threads: usize,
 }
@@ -123,12 +129,54 @@ pub fn run(
     let tasks = facts::tasks(inventory, settings.module.as_ref());
     let facts = parallel(&tasks, settings.threads, progress, facts::gather);
     let mut outcome = compare::all(facts, &records);
+    let keys = keys(inventory, settings);
+    let archives = parallel(&inventory.releases, settings.threads, progress, |path| releases::archive(path, settings, &keys));
+    outcome.artifacts.extend(archives);
+    for folder in &inventory.goroots {
+        let installed = releases::goroot(folder, inventory, &outcome);
+        outcome.artifacts.push(installed);
+    }
     let lonely = outcome.artifacts.is_empty();
     outcome.artifacts.extend(others::go_sums(&records, lonely));
     outcome.artifacts.extend(others::vendors(inventory, &outcome));
     outcome.artifacts.extend(records.databases.into_iter().flat_map(|database| database.artifacts));
     outcome.artifacts.sort_by(|one, other| (one.kind, &one.name, &one.origin).cmp(&(other.kind, &other.name, &other.origin)));
     Ok(outcome)
+}
+
+#[cfg(feature = "openpgp")]
+use super::openpgp::Keys;
+
+/// Without OpenPGP there are no keys.
+#[cfg(not(feature = "openpgp"))]
+struct Keys;
+
+#[cfg(not(feature = "openpgp"))]
+impl Keys {
+    const fn is_empty(&self) -> bool {
+        true
+    }
+}
+
+/// The keys that may sign releases: those that were named as such, and of those that lie among the rest the known ones.
+#[cfg(feature = "openpgp")]
+fn keys(inventory: &Inventory, settings: &Settings) -> Keys {
+    let mut keys = Keys::default();
+    for block in &settings.signing_keys {
+        keys.add(block, None);
+    }
+    let known: Vec<&str> = settings.releases.signers().iter().map(|signer| signer.fingerprint.as_str()).collect();
+    for path in &inventory.keys {
+        if let Ok(block) = std::fs::read(path) {
+            keys.add(&block, Some(&known));
+        }
+    }
+    keys
+}
+
+#[cfg(not(feature = "openpgp"))]
+fn keys(_: &Inventory, _: &Settings) -> Keys {
+    Keys
 }
 
 /// The databases, each with all that there is of it.

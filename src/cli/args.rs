@@ -150,6 +150,10 @@ pub(super) struct Verify {
     #[arg(long, value_name = "NAME+HASH+KEY")]
     pub(super) sumdb_key: Vec<String>,
 
+    /// A key that is trusted to sign Go's releases; of keys among the paths only Google's is
+    #[arg(long, value_name = "FILE")]
+    pub(super) signing_key: Vec<PathBuf>,
+
     /// Module and version of what does not say it itself
     #[arg(long, value_name = "M@V")]
     pub(super) module: Option<String>,

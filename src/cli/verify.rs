@@ -1,7 +1,7 @@
 //! `goprobe verify`: artifacts in, what they were held against and what differs out.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,6 +20,7 @@ use crate::detect;
 use crate::diagnosis::{Circumstances, judge_artifacts};
 use crate::go::GoRun;
 use crate::observation::{Case, Health, Recording};
+use crate::reference::Reference;
 use crate::report::Input;
 
 /// The key of Go's own checksum database (cmd/go/internal/modfetch/key.go).
@@ -38,7 +39,7 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<Exit> {
     if !args.report.quiet {
         remark(&inventory);
     }
-    let settings = settings(args)?;
+    let settings = settings(args, &reference)?;
     let shown = Progress::new(!args.report.quiet && std::io::stderr().is_terminal());
     let outcome = verify::run(&inventory, &settings, &|done, all| shown.show(done, all));
     shown.end();
@@ -134,7 +135,7 @@ fn remark(inventory: &Inventory) {
     }
 }
 
-fn settings(args: &Verify) -> anyhow::Result<Settings> {
+fn settings(args: &Verify, reference: &Reference) -> anyhow::Result<Settings> {
     let mut keys = vec![VerifierKey::parse(SUM_GOLANG_ORG)?];
     for text in &args.sumdb_key {
         keys.insert(0, VerifierKey::parse(text).with_context(|| format!("cannot use the key {text}"))?);
@@ -149,7 +150,9 @@ fn settings(args: &Verify) -> anyhow::Result<Settings> {
         module.check().map_err(|rule| anyhow!("`{text}`: {rule}"))?;
         Ok::<_, anyhow::Error>(module)
     });
-    Ok(Settings { keys, module: module.transpose()?, ..Settings::default() })
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let signing_keys = args.signing_key.iter().map(read).collect::<anyhow::Result<_>>()?;
+    Ok(Settings { keys, module: module.transpose()?, releases: reference.releases().clone(), signing_keys, ..Settings::default() })
 }
 
 /// The files that were named, as the report lists them. Folders have no hash; what lies in them is among the artifacts.

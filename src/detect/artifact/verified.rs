@@ -131,13 +131,23 @@ fn class(artifact: &Artifact, difference: &Difference) -> String {
 fn place(case: &Case, artifact: &Artifact) -> Option<Evidence> {
     let hash = artifact.hash.clone().unwrap_or_default();
     match &artifact.origin {
-        Origin::Path(path) => Some(Evidence::path(artifact.kind.name(), path.clone(), hash)),
+        Origin::Path(path) => {
+            let (path, line) = if artifact.kind == ArtifactKind::GoSum { without_line(path) } else { (path.as_str(), "") };
+            let note = if line.is_empty() { hash } else { format!("line {line}: {hash}") };
+            Some(Evidence::path(artifact.kind.name(), path, note))
+        }
         Origin::Exchange(index) => {
             let exchange = case.exchanges.get(*index)?;
             let at = exchange.completed.or(exchange.response).or(exchange.request)?;
             Some(Evidence::segment(artifact.kind.name(), at, exchange.flow, hash))
         }
     }
+}
+
+/// A path and the line behind it.
+fn without_line(place: &str) -> (&str, &str) {
+    let split = place.rsplit_once(':').filter(|(_, line)| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()));
+    split.unwrap_or((place, ""))
 }
 
 /// What it contradicts, where that has a place.
@@ -148,7 +158,9 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
     };
     match check.yardstick {
         Yardstick::GoSum | Yardstick::ZipHash | Yardstick::Copy | Yardstick::OpenPgp if check.with.contains(['/', '\\', '.']) => {
-            Some(Evidence::path("record", check.with.clone(), note))
+            let (path, line) = without_line(&check.with);
+            let note = if line.is_empty() { note } else { format!("line {line}: {note}") };
+            Some(Evidence::path("record", path, note))
         }
         Yardstick::SumdbRecord => {
             let lookups = case.artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup);
