@@ -10,12 +10,12 @@ mod explain;
 mod extract;
 mod output;
 mod rules;
-mod verify;
 #[cfg_attr(
     not(all(feature = "capture", target_os = "linux")),
     expect(dead_code, reason = "only `capture` makes them, but every goprobe reads them")
 )]
 mod run_record;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

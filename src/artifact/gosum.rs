@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn lines_are_read_as_go_reads_them() {
-        let text = "a.b/c v1.0.0 h1:one=\r\n\n  a.b/c   v1.0.0/go.mod\th1:mod=\na.b/c v1.0.0 h1:two=\na.b/c v1.0.0 h2:x\n";
+        let text =
+            "a.b/c v1.0.0 h1:one=\r\n\n  a.b/c   v1.0.0/go.mod\th1:mod=\na.b/c v1.0.0 h1:two=\na.b/c v1.0.0 h2:x\n";
         let sum = GoSum::parse(text.as_bytes()).unwrap();
         let lines = sum.lines(&module("a.b/c@v1.0.0"), Part::Zip);
         assert_eq!(lines.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 4, 5]);

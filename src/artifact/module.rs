@@ -97,8 +97,7 @@ fn canonical(version: &str) -> Option<String> {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
     };
     let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let identifier =
-        |part: &str| word(part) && (numeric(part) || !part.bytes().all(|byte| byte.is_ascii_digit()));
+    let identifier = |part: &str| word(part) && (numeric(part) || !part.bytes().all(|byte| byte.is_ascii_digit()));
     let parts: Vec<&str> = numbers.split('.').collect();
     let whole = parts.len() == 3 || (pre.is_none() && build.is_none() && parts.len() < 3);
     let valid = whole

@@ -108,13 +108,18 @@ impl ModuleZip {
 
     /// One entry that differs by a single bit from all others in a field that nobody reads.
     fn check_idle(&mut self, entries: &[Entry]) {
-        let Some((first, second)) = entries.first().zip(entries.get(1)).filter(|_| entries.len() >= ALIKE) else { return };
+        let Some((first, second)) = entries.first().zip(entries.get(1)).filter(|_| entries.len() >= ALIKE) else {
+            return;
+        };
         let usual = if first.idle == second.idle { first } else { entries.last().unwrap_or(first) };
         let mut odd = entries.iter().filter(|entry| entry.idle != usual.idle);
         if let (Some(entry), None) = (odd.next(), odd.next()) {
             let bits: u32 = entry.idle.iter().zip(usual.idle).map(|(one, other)| (one ^ other).count_ones()).sum();
             if bits == 1 {
-                self.remark(&String::from_utf8_lossy(&entry.name), "one bit of its attributes differs from all other entries'");
+                self.remark(
+                    &String::from_utf8_lossy(&entry.name),
+                    "one bit of its attributes differs from all other entries'",
+                );
             }
         }
     }
@@ -129,7 +134,8 @@ impl ModuleZip {
             let before = left;
             left = left.and_then(|left| left.checked_sub(entry.unpacked));
             if before.is_some() && left.is_none() {
-                let rule = format!("total uncompressed size of module contents too large (max size is {MAX_ZIP} bytes)");
+                let rule =
+                    format!("total uncompressed size of module contents too large (max size is {MAX_ZIP} bytes)");
                 self.refuse("", rule);
             }
             if let Err(rule) = check_entry(entry, &prefix, &mut known) {

@@ -57,9 +57,10 @@ impl Keys {
             SignedPublicKey::from_bytes_many(block).map(|keys| keys.flatten().collect()).unwrap_or_default()
         };
         let before = self.0.len();
-        self.0.extend(keys.into_iter().filter(|key| {
-            fingerprints.is_none_or(|known| known.contains(&name(&key.primary_key).as_str()))
-        }));
+        self.0.extend(
+            keys.into_iter()
+                .filter(|key| fingerprints.is_none_or(|known| known.contains(&name(&key.primary_key).as_str()))),
+        );
         self.0.len().saturating_sub(before)
     }
 
@@ -88,7 +89,13 @@ impl Keys {
         }
         if !matches!(
             signature.hash_alg(),
-            Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512 | HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512)
+            Some(
+                HashAlgorithm::Sha256
+                    | HashAlgorithm::Sha384
+                    | HashAlgorithm::Sha512
+                    | HashAlgorithm::Sha3_256
+                    | HashAlgorithm::Sha3_512
+            )
         ) {
             return Err(malformed(&"its hash algorithm is not to be trusted any more"));
         }
@@ -151,7 +158,9 @@ fn in_force(key: &impl KeyDetails, newest: Option<&Signature>, time: u32) -> Res
     }
     let lifetime = newest.and_then(Signature::key_expiration_time).map(|lifetime| lifetime.as_secs());
     match lifetime.filter(|lifetime| *lifetime > 0) {
-        Some(lifetime) if time >= made.saturating_add(lifetime) => Err(unusable(key, "had expired at the time of the signature")),
+        Some(lifetime) if time >= made.saturating_add(lifetime) => {
+            Err(unusable(key, "had expired at the time of the signature"))
+        }
         _ => Ok(()),
     }
 }

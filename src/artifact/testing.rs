@@ -94,13 +94,8 @@ impl Header {
     /// CRC, both sizes, length of the name.
     fn sizes(&self) -> Vec<u8> {
         let name = u16::try_from(self.name.len()).unwrap();
-        [
-            &self.crc.to_le_bytes()[..],
-            &self.packed.to_le_bytes(),
-            &self.unpacked.to_le_bytes(),
-            &name.to_le_bytes(),
-        ]
-        .concat()
+        [&self.crc.to_le_bytes()[..], &self.packed.to_le_bytes(), &self.unpacked.to_le_bytes(), &name.to_le_bytes()]
+            .concat()
     }
 }
 

@@ -245,8 +245,7 @@ pub(super) mod tests {
     fn the_root_from_tiles_is_that_of_the_rfc() {
         for size in [1, 2, 3, 7, 8, 255, 256, 257, 511, 512, 700, 1000] {
             let log = Log { records: (0..size).map(|number| format!("record {number}\n")).collect() };
-            let edges: Vec<Vec<Sha256>> =
-                edge(size).map(|tile| nodes(tile, &log.tile(tile)).unwrap()).collect();
+            let edges: Vec<Vec<Sha256>> = edge(size).map(|tile| nodes(tile, &log.tile(tile)).unwrap()).collect();
             assert_eq!(root(&edges), log.root(), "{size}");
         }
         assert_eq!(root(&[]), sha256(b""));

@@ -130,7 +130,8 @@ pub fn run(
     let facts = parallel(&tasks, settings.threads, progress, facts::gather);
     let mut outcome = compare::all(facts, &records);
     let keys = keys(inventory, settings);
-    let archives = parallel(&inventory.releases, settings.threads, progress, |path| releases::archive(path, settings, &keys));
+    let archives =
+        parallel(&inventory.releases, settings.threads, progress, |path| releases::archive(path, settings, &keys));
     outcome.artifacts.extend(archives);
     for folder in &inventory.goroots {
         let installed = releases::goroot(folder, inventory, &outcome);
@@ -140,7 +141,9 @@ pub fn run(
     outcome.artifacts.extend(others::go_sums(&records, lonely));
     outcome.artifacts.extend(others::vendors(inventory, &outcome));
     outcome.artifacts.extend(records.databases.into_iter().flat_map(|database| database.artifacts));
-    outcome.artifacts.sort_by(|one, other| (one.kind, &one.name, &one.origin).cmp(&(other.kind, &other.name, &other.origin)));
+    outcome
+        .artifacts
+        .sort_by(|one, other| (one.kind, &one.name, &one.origin).cmp(&(other.kind, &other.name, &other.origin)));
     Ok(outcome)
 }
 

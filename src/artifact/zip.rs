@@ -126,8 +126,12 @@ impl<R: Read + Seek> Archive<R> {
         let fields = Fields(header);
         let shared = [4, 6, 8, 10, 12].map(|at| fields.u16(at));
         let names = ["version needed", "flags", "method", "time", "date"];
-        let mut contradicts: Vec<&'static str> =
-            names.into_iter().zip(shared.iter().zip(entry.shared)).filter(|(_, (one, other))| **one != *other).map(|(name, _)| name).collect();
+        let mut contradicts: Vec<&'static str> = names
+            .into_iter()
+            .zip(shared.iter().zip(entry.shared))
+            .filter(|(_, (one, other))| **one != *other)
+            .map(|(name, _)| name)
+            .collect();
         let (crc, packed, unpacked) = (fields.u32(14), fields.u32(18), fields.u32(22));
         let (name_length, extra) = (u64::from(fields.u16(26)), u64::from(fields.u16(28)));
         // With flag 3 they may stand behind the bytes instead; sizes beyond 32 bits stand in an extra field.
@@ -252,7 +256,11 @@ fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<(Vec<Entry>, bool
     // The count is kept in 16 bits and wraps around.
     let counted = (entries.len() as u64) & 0xffff == records & 0xffff;
     let odd = !one_disk || at.checked_sub(base.saturating_add(offset)) != Some(length) || end_comment != end_rest;
-    if counted { Ok((entries, odd)) } else { Err(ZipError::Format("not a valid zip file: its directory has another count of entries")) }
+    if counted {
+        Ok((entries, odd))
+    } else {
+        Err(ZipError::Format("not a valid zip file: its directory has another count of entries"))
+    }
 }
 
 type End64 = (u64, u64, u64, u64);

@@ -90,7 +90,10 @@ fn inventory(args: &Verify) -> anyhow::Result<Inventory> {
     for database in &args.sumdb {
         let text = database.to_string_lossy();
         if text.starts_with("http://") || text.starts_with("https://") {
-            bail!("version {} does not ask a checksum database over the network yet: give a folder", env!("CARGO_PKG_VERSION"));
+            bail!(
+                "version {} does not ask a checksum database over the network yet: give a folder",
+                env!("CARGO_PKG_VERSION")
+            );
         }
         add_database(&mut inventory, database)?;
     }
@@ -152,7 +155,13 @@ fn settings(args: &Verify, reference: &Reference) -> anyhow::Result<Settings> {
     });
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let signing_keys = args.signing_key.iter().map(read).collect::<anyhow::Result<_>>()?;
-    Ok(Settings { keys, module: module.transpose()?, releases: reference.releases().clone(), signing_keys, ..Settings::default() })
+    Ok(Settings {
+        keys,
+        module: module.transpose()?,
+        releases: reference.releases().clone(),
+        signing_keys,
+        ..Settings::default()
+    })
 }
 
 /// The files that were named, as the report lists them. Folders have no hash; what lies in them is among the artifacts.

@@ -11,9 +11,10 @@ pub fn judge_artifacts(diagnosis: &mut Diagnosis, artifacts: &[Artifact]) {
     }
     // A well-formed file may hold anything.
     let held = |artifact: &&Artifact| {
-        artifact.checks.iter().any(|check| {
-            check.yardstick != Yardstick::Format && !matches!(check.result, CheckResult::Open(_))
-        })
+        artifact
+            .checks
+            .iter()
+            .any(|check| check.yardstick != Yardstick::Format && !matches!(check.result, CheckResult::Open(_)))
     };
     let checked = artifacts.iter().filter(held).count();
     let verdict = &mut diagnosis.verdict;
@@ -22,13 +23,23 @@ pub fn judge_artifacts(diagnosis: &mut Diagnosis, artifacts: &[Artifact]) {
         (0, all) => {
             let what = if all == 1 { "The artifact".to_owned() } else { format!("None of the {all} artifacts") };
             let could = if all == 1 { "could not be" } else { "could be" };
-            (Outcome::Inconclusive, format!("{what} {could} held against a record: give go.sum, a module cache or a checksum database, too."))
+            (
+                Outcome::Inconclusive,
+                format!(
+                    "{what} {could} held against a record: give go.sum, a module cache or a checksum database, too."
+                ),
+            )
         }
         (checked, all) if checked == all && all == 1 => (Outcome::Ok, "The artifact is as it is on record.".to_owned()),
         (checked, all) if checked == all => (Outcome::Ok, format!("All {all} artifacts are as they are on record.")),
         (checked, all) => {
             let rest = all.saturating_sub(checked);
-            (Outcome::Ok, format!("{checked} of {all} artifacts are as they are on record; {rest} could not be held against any."))
+            (
+                Outcome::Ok,
+                format!(
+                    "{checked} of {all} artifacts are as they are on record; {rest} could not be held against any."
+                ),
+            )
         }
     };
 }

@@ -153,7 +153,11 @@ fn blind_spots(page: &mut Page, report: &Report) {
     if report.capture.limits.is_empty() && report.not_assessed.is_empty() && dropped == 0 {
         return;
     }
-    page.heading(if report.artifacts.is_some() { "What could not be checked" } else { "What the recording cannot show" });
+    page.heading(if report.artifacts.is_some() {
+        "What could not be checked"
+    } else {
+        "What the recording cannot show"
+    });
     for limit in &report.capture.limits {
         page.item("  ", Ink::Plain, words::limit(limit));
     }
@@ -165,9 +169,15 @@ fn blind_spots(page: &mut Page, report: &Report) {
         // Many modules may have nothing to be held against: what is missing is said once.
         if why == Why::NotGiven {
             let items: Vec<_> = items.collect();
-            let names = listed(items.iter().map(|item| item.subject.module.clone().unwrap_or_else(|| item.code.to_owned())).collect());
+            let names = listed(
+                items.iter().map(|item| item.subject.module.clone().unwrap_or_else(|| item.code.to_owned())).collect(),
+            );
             if !names.is_empty() {
-                page.item("  Not judged: ", Ink::Plain, &format!("{names} ({}). {}", words::why(why), words::cure(why)));
+                page.item(
+                    "  Not judged: ",
+                    Ink::Plain,
+                    &format!("{names} ({}). {}", words::why(why), words::cure(why)),
+                );
             }
             continue;
         }

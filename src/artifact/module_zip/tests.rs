@@ -16,7 +16,8 @@ fn broken(zip: &[u8], module: &str) -> String {
 fn a_valid_zip_names_itself_and_has_gos_hash() {
     let go_mod = "module example.com/m\n\ngo 1.13\n";
     let m = "package m\n\nfunc Foo() int { return 42 }\n";
-    let hello = "package main\n\nimport (\n  \"fmt\"\n  \"example.com/m\"\n)\n\nfunc main() {\n  fmt.Println(m.Foo())\n}\n";
+    let hello =
+        "package main\n\nimport (\n  \"fmt\"\n  \"example.com/m\"\n)\n\nfunc main() {\n  fmt.Println(m.Foo())\n}\n";
     let bytes = zip_of(&[
         ("example.com/m@v1.0.0/go.mod", go_mod),
         ("example.com/m@v1.0.0/m.go", m),
@@ -49,7 +50,11 @@ fn each_rule_for_names_is_told() {
         ("example.com/m@v1.0.0/stra\u{df}e\n", "invalid char"),
     ] {
         let bytes = zip_of(&[("example.com/m@v1.0.0/a.go", "package a\n"), (name, "x")]);
-        assert!(broken(&bytes, "example.com/m@v1.0.0").contains(rule), "{name}: {}", broken(&bytes, "example.com/m@v1.0.0"));
+        assert!(
+            broken(&bytes, "example.com/m@v1.0.0").contains(rule),
+            "{name}: {}",
+            broken(&bytes, "example.com/m@v1.0.0")
+        );
     }
     let twins = zip_of(&[("a.b/m@v1.0.0/\u{17f}.go", ""), ("a.b/m@v1.0.0/s.go", ""), ("a.b/m@v1.0.0/\u{e9}", "")]);
     assert!(broken(&twins, "a.b/m@v1.0.0").contains("collision"));
@@ -159,7 +164,8 @@ fn hostile_bytes_do_not_panic() {
 fn txtar(text: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut sections = vec![(String::new(), Vec::new())];
     for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let name = std::str::from_utf8(line).ok().and_then(|line| line.trim_end().strip_prefix("-- ")?.strip_suffix(" --"));
+        let name =
+            std::str::from_utf8(line).ok().and_then(|line| line.trim_end().strip_prefix("-- ")?.strip_suffix(" --"));
         match name {
             Some(name) => sections.push((name.trim().to_owned(), Vec::new())),
             None => sections.last_mut().unwrap().1.extend(line),
@@ -170,7 +176,8 @@ fn txtar(text: &[u8]) -> Vec<(String, Vec<u8>)> {
 
 /// The cases of golang.org/x/mod/zip, which are not part of the project.
 fn cases(folder: &str) -> Vec<(String, ModuleVersion, String, Vec<(String, Vec<u8>)>)> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/artifacts/xmod/zip_testdata").join(folder);
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/artifacts/xmod/zip_testdata").join(folder);
     let Ok(files) = std::fs::read_dir(&folder) else {
         println!("skipped: {} is not there", folder.display());
         return Vec::new();
@@ -206,7 +213,8 @@ fn the_cases_of_check_zip_get_their_verdicts() {
         let want = String::from_utf8(sections.remove(0).1).unwrap();
         let bytes = packed(&sections, "");
         let zip = ModuleZip::read(Cursor::new(&bytes), bytes.len() as u64, Some(&module));
-        let invalid: Vec<String> = want.split("invalid:\n").nth(1).unwrap_or_default().lines().map(str::to_owned).collect();
+        let invalid: Vec<String> =
+            want.split("invalid:\n").nth(1).unwrap_or_default().lines().map(str::to_owned).collect();
         let told: Vec<String> = zip.breaches.iter().map(ToString::to_string).collect();
         assert_eq!(told, invalid, "{name}");
     }

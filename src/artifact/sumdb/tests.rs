@@ -201,7 +201,12 @@ fn all_lookups_of_a_real_cache_hold() {
     assert_eq!((verified.records.values().flatten().count(), proven), (462, 462));
     let tiles = verified.artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbTile);
     let unproven = tiles.filter(|it| !all_agree(&it.checks)).count();
-    assert_eq!(unproven, 0, "{:#?}", verified.artifacts.iter().filter(|it| !all_agree(&it.checks)).take(5).collect::<Vec<_>>());
+    assert_eq!(
+        unproven,
+        0,
+        "{:#?}",
+        verified.artifacts.iter().filter(|it| !all_agree(&it.checks)).take(5).collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -34,10 +34,8 @@ impl<'a> Tiles<'a> {
             return known.clone();
         }
         let items = self.files.get(&tile).map(Vec::as_slice).unwrap_or_default();
-        let read: Vec<_> = items
-            .iter()
-            .map(|item| item.content.read().ok().and_then(|content| tlog::nodes(tile, &content)))
-            .collect();
+        let read: Vec<_> =
+            items.iter().map(|item| item.content.read().ok().and_then(|content| tlog::nodes(tile, &content))).collect();
         self.read.borrow_mut().insert(tile, read.clone());
         read
     }

@@ -35,7 +35,11 @@ pub(super) fn all(facts: Vec<Facts>, records: &Records) -> Outcome {
 /// What does not say of which module it is.
 fn nameless(facts: &Facts) -> Artifact {
     let mut checks = own(facts);
-    checks.push(Check::open(Yardstick::GoSum, "", "nothing says of which module and version it is (--module M@V does)"));
+    checks.push(Check::open(
+        Yardstick::GoSum,
+        "",
+        "nothing says of which module and version it is (--module M@V does)",
+    ));
     artifact(facts, facts.path.file_name().unwrap_or_default().to_string_lossy().into_owned(), checks)
 }
 
@@ -49,7 +53,10 @@ fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: 
     for copy in &mut judged {
         copy.hold_against_stored(&stored);
     }
-    let good = judged.iter().filter(|copy| copy.is_good()).max_by_key(|copy| (copy.trust(), copy.facts.kind == ArtifactKind::ModuleZip));
+    let good = judged
+        .iter()
+        .filter(|copy| copy.is_good())
+        .max_by_key(|copy| (copy.trust(), copy.facts.kind == ArtifactKind::ModuleZip));
     let good: Option<(&Facts, u8)> = good.map(|copy| (copy.facts, copy.trust()));
     for copy in &mut judged {
         copy.hold_against_copies(&copies, good.map(|(facts, _)| facts));
@@ -166,8 +173,7 @@ impl<'a> Judged<'a> {
     /// The records that have its hash: a database's only where they are proven.
     fn on_record(&self) -> Vec<(Yardstick, String)> {
         let agrees = self.checks.iter().filter(|check| check.result == CheckResult::Agrees);
-        let records =
-            agrees.filter(|check| matches!(check.yardstick, Yardstick::GoSum | Yardstick::SumdbRecord));
+        let records = agrees.filter(|check| matches!(check.yardstick, Yardstick::GoSum | Yardstick::SumdbRecord));
         records.map(|check| (check.yardstick, check.with.clone())).collect()
     }
 
@@ -220,7 +226,8 @@ fn own(facts: &Facts) -> Vec<Check> {
     };
     let mut checks = Vec::new();
     if facts.kind == ArtifactKind::ModuleZip {
-        let wrong = |fault, note| Check::differs(Yardstick::Format, RULES, Difference { fault, note, ..Difference::default() });
+        let wrong =
+            |fault, note| Check::differs(Yardstick::Format, RULES, Difference { fault, note, ..Difference::default() });
         if !facts.breaches.is_empty() {
             checks.push(wrong("invalid_zip", told(&facts.breaches)));
         } else if !facts.oddities.is_empty() {

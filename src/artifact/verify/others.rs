@@ -136,7 +136,9 @@ fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], outc
         (_, None) => Check::open(Yardstick::Copy, "", "no copy of the module was given"),
         (Ok((files, length)), Some((good, path))) => {
             bytes = length;
-            let inside = |name: &str| nested.iter().any(|other| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/')));
+            let inside = |name: &str| {
+                nested.iter().any(|other| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/')))
+            };
             let theirs: std::collections::HashMap<&str, _> =
                 good.iter().map(|(name, hash)| (without_prefix(name), hash)).collect();
             let mut difference = FileDifference::default();
@@ -176,7 +178,8 @@ pub(super) fn database_name(name: &str, folders: &[PathBuf], keys: &[VerifierKey
         return name.to_owned();
     }
     let signers = folders.iter().filter_map(|folder| Store::read(folder, name).ok());
-    let signers = signers.flat_map(|store| store.heads.into_iter().chain(store.lookups.into_iter().map(|(_, item)| item)));
+    let signers =
+        signers.flat_map(|store| store.heads.into_iter().chain(store.lookups.into_iter().map(|(_, item)| item)));
     let mut signers = signers.filter_map(|item| signer(&item.content.read().ok()?));
     signers.find(|signer| keys.iter().any(|key| key.name() == signer)).unwrap_or_else(|| name.to_owned())
 }

@@ -32,7 +32,9 @@ pub(super) fn archive(path: &Path, settings: &Settings, keys: &super::Keys) -> A
             let sha256 = hex(&sha256);
             checks.push(match settings.releases.find(&name) {
                 Some(released) => Check::equal(Yardstick::ReleaseList, released.list, &released.sha256, &sha256),
-                None => Check::open(Yardstick::ReleaseList, "", "the lists of releases do not have it: they may be older"),
+                None => {
+                    Check::open(Yardstick::ReleaseList, "", "the lists of releases do not have it: they may be older")
+                }
             });
             (hash, bytes) = (Some(sha256), length);
         }
@@ -43,9 +45,20 @@ pub(super) fn archive(path: &Path, settings: &Settings, keys: &super::Keys) -> A
     if signature.is_file() {
         checks.push(signed(path, &signature, keys));
     } else if !keys.is_empty() {
-        checks.push(Check::open(Yardstick::OpenPgp, signature.display().to_string(), "there is no signature beside it"));
+        checks.push(Check::open(
+            Yardstick::OpenPgp,
+            signature.display().to_string(),
+            "there is no signature beside it",
+        ));
     }
-    Artifact { kind: ArtifactKind::SdkArchive, name, origin: Origin::Path(path.display().to_string()), hash, bytes, checks }
+    Artifact {
+        kind: ArtifactKind::SdkArchive,
+        name,
+        origin: Origin::Path(path.display().to_string()),
+        hash,
+        bytes,
+        checks,
+    }
 }
 
 #[cfg(feature = "openpgp")]
@@ -67,7 +80,11 @@ fn signed(path: &Path, signature: &Path, keys: &super::Keys) -> Check {
                 SignatureError::Wrong(_) => "wrong_signature",
                 _ => "malformed_signature",
             };
-            Check::differs(Yardstick::OpenPgp, with, Difference { fault, note: error.to_string(), ..Difference::default() })
+            Check::differs(
+                Yardstick::OpenPgp,
+                with,
+                Difference { fault, note: error.to_string(), ..Difference::default() },
+            )
         }
     }
 }
@@ -157,7 +174,8 @@ fn released(version: &str, platform: Option<&str>, inventory: &Inventory, outcom
         }
     }
     let mut modules = outcome.artifacts.iter().filter(|it| it.kind == ArtifactKind::ModuleZip);
-    let module = modules.find(|it| it.name.strip_prefix("golang.org/toolchain@v0.0.1-").is_some_and(fits_module(version, platform)))?;
+    let module = modules
+        .find(|it| it.name.strip_prefix("golang.org/toolchain@v0.0.1-").is_some_and(fits_module(version, platform)))?;
     let (files, path) = super::compare::good_files(&ModuleVersion::parse(&module.name)?, outcome)?;
     let files = files.iter().map(|(name, hash)| (plain(dirhash::without_prefix(name)), *hash)).collect();
     Some((files, path, false))

@@ -43,7 +43,9 @@ pub(super) fn assess(case: &Case) -> Assessment {
 /// What a difference is called.
 const fn code(kind: ArtifactKind, yardstick: Yardstick) -> Code {
     match (kind, yardstick) {
-        (ArtifactKind::SumdbLookup | ArtifactKind::SumdbHead | ArtifactKind::SumdbTile, _) => Code::ArtifactSumdbUntrusted,
+        (ArtifactKind::SumdbLookup | ArtifactKind::SumdbHead | ArtifactKind::SumdbTile, _) => {
+            Code::ArtifactSumdbUntrusted
+        }
         (ArtifactKind::SdkArchive, Yardstick::OpenPgp) => Code::ArtifactSdkSignature,
         (ArtifactKind::SdkArchive | ArtifactKind::Goroot, _) => Code::ArtifactSdkMismatch,
         (ArtifactKind::ModuleTree, _) | (ArtifactKind::ModuleZip, Yardstick::ZipHash) => Code::ArtifactCacheModified,
@@ -89,9 +91,7 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
         }
     }
     if let Some(files) = checks.iter().map(|(_, difference)| difference).find(|it| has_files(it)) {
-        for (key, names) in
-            [("changed", &files.changed), ("added", &files.added), ("missing", &files.missing)]
-        {
+        for (key, names) in [("changed", &files.changed), ("added", &files.added), ("missing", &files.missing)] {
             if !names.is_empty() {
                 finding = finding.with_list(key, names.iter().cloned());
             }
@@ -132,7 +132,8 @@ fn place(case: &Case, artifact: &Artifact) -> Option<Evidence> {
     let hash = artifact.hash.clone().unwrap_or_default();
     match &artifact.origin {
         Origin::Path(path) => {
-            let (path, line) = if artifact.kind == ArtifactKind::GoSum { without_line(path) } else { (path.as_str(), "") };
+            let (path, line) =
+                if artifact.kind == ArtifactKind::GoSum { without_line(path) } else { (path.as_str(), "") };
             let note = if line.is_empty() { hash } else { format!("line {line}: {hash}") };
             Some(Evidence::path(artifact.kind.name(), path, note))
         }
@@ -146,7 +147,8 @@ fn place(case: &Case, artifact: &Artifact) -> Option<Evidence> {
 
 /// A path and the line behind it.
 fn without_line(place: &str) -> (&str, &str) {
-    let split = place.rsplit_once(':').filter(|(_, line)| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()));
+    let split =
+        place.rsplit_once(':').filter(|(_, line)| !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit()));
     split.unwrap_or((place, ""))
 }
 
@@ -157,7 +159,9 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
         _ => String::new(),
     };
     match check.yardstick {
-        Yardstick::GoSum | Yardstick::ZipHash | Yardstick::Copy | Yardstick::OpenPgp if check.with.contains(['/', '\\', '.']) => {
+        Yardstick::GoSum | Yardstick::ZipHash | Yardstick::Copy | Yardstick::OpenPgp
+            if check.with.contains(['/', '\\', '.']) =>
+        {
             let (path, line) = without_line(&check.with);
             let note = if line.is_empty() { note } else { format!("line {line}: {note}") };
             Some(Evidence::path("record", path, note))

@@ -31,7 +31,8 @@ pub(super) fn table(page: &mut Page, artifacts: &[ArtifactRecord]) {
     page.heading("Checked");
     page.verbatim("  ", &format!("{:<20} {:<32} {:>7} {:>8} {:>5}", "what", "against", "agree", "differ", "open"));
     for ((_, kind, against), [agrees, differs, open]) in rows {
-        let row = format!("{:<20} {:<32} {agrees:>7} {differs:>8} {open:>5}", shown_kind(kind), shown_yardstick(against));
+        let row =
+            format!("{:<20} {:<32} {agrees:>7} {differs:>8} {open:>5}", shown_kind(kind), shown_yardstick(against));
         page.verbatim("  ", &row);
     }
 }
