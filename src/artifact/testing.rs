@@ -42,7 +42,7 @@ impl Zip {
     pub(crate) fn again(&mut self, name: &str) {
         let mut header = self.last.clone().unwrap();
         header.name = name.as_bytes().to_vec();
-        self.list(header);
+        self.list(&header);
     }
 
     fn put(&mut self, name: &str, content: &[u8], unpacked: u32, mode: u32) {
@@ -64,11 +64,11 @@ impl Zip {
         self.body.extend([0, 0]);
         self.body.extend(&header.name);
         self.body.extend(packed);
-        self.last = Some(header.clone());
-        self.list(header);
+        self.list(&header);
+        self.last = Some(header);
     }
 
-    fn list(&mut self, header: Header) {
+    fn list(&mut self, header: &Header) {
         self.directory.extend(b"PK\x01\x02\x14\x03\x14\0\0\0\x08\0\0\0\0\0");
         self.directory.extend(header.sizes());
         self.directory.extend([0; 8]);

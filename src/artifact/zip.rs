@@ -137,7 +137,8 @@ impl<R: Read + Seek> Archive<R> {
         // With flag 3 they may stand behind the bytes instead; sizes beyond 32 bits stand in an extra field.
         let deferred = entry.shared.get(1).is_some_and(|flags| flags & 8 != 0) && (crc, packed, unpacked) == (0, 0, 0);
         let same = |one: u32, other: u64| one == u32::MAX || u64::from(one) == other;
-        if !deferred && !(crc == entry.crc && same(packed, entry.packed) && same(unpacked, entry.unpacked)) {
+        let agree = crc == entry.crc && same(packed, entry.packed) && same(unpacked, entry.unpacked);
+        if !deferred && !agree {
             contradicts.push("CRC-32 or size");
         }
         let body = entry.offset.saturating_add(30).saturating_add(name_length).saturating_add(extra);
@@ -229,10 +230,10 @@ fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<(Vec<Entry>, bool
     let mut end_offset = tail_start.saturating_add(at as u64);
     let (mut records, mut length, mut offset) =
         (u64::from(fields.u16(10)), u64::from(fields.u32(12)), u64::from(fields.u32(16)));
-    if records == 0xffff || length == 0xffff_ffff || offset == 0xffff_ffff {
-        if let Some(found) = end64(window, end_offset)? {
-            (end_offset, records, length, offset) = found;
-        }
+    if (records == 0xffff || length == 0xffff_ffff || offset == 0xffff_ffff)
+        && let Some(found) = end64(window, end_offset)?
+    {
+        (end_offset, records, length, offset) = found;
     }
     let base = i128::from(end_offset) - i128::from(length) - i128::from(offset);
     let start = u64::try_from(base.saturating_add(i128::from(offset))).map_err(|_| no_zip())?;

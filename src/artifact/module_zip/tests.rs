@@ -154,7 +154,7 @@ fn hostile_bytes_do_not_panic() {
         for _ in 0..3 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let at = usize::try_from(state >> 33).unwrap() % changed.len();
-            changed[at] = (state >> 20) as u8;
+            changed[at] = state.to_le_bytes()[3];
         }
         read(&changed, "a.b/m@v1.0.0");
     }
@@ -174,8 +174,11 @@ fn txtar(text: &[u8]) -> Vec<(String, Vec<u8>)> {
     sections
 }
 
+/// File name, module, comment, files.
+type Case = (String, ModuleVersion, String, Vec<(String, Vec<u8>)>);
+
 /// The cases of golang.org/x/mod/zip, which are not part of the project.
-fn cases(folder: &str) -> Vec<(String, ModuleVersion, String, Vec<(String, Vec<u8>)>)> {
+fn cases(folder: &str) -> Vec<Case> {
     let folder =
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/artifacts/xmod/zip_testdata").join(folder);
     let Ok(files) = std::fs::read_dir(&folder) else {
