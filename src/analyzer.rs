@@ -148,6 +148,7 @@ impl<'r> Analyzer<'r> {
             connections: self.connections,
             handshakes: self.handshakes,
             exchanges,
+            artifacts: Vec::new(),
             icmp: self.icmp,
             certificates: self.certificates.into_certificates(),
             probes: Vec::new(),

@@ -19,6 +19,7 @@ mod rules;
     expect(dead_code, reason = "only `capture` makes them, but every goprobe reads them")
 )]
 mod run_record;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -51,7 +52,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Probe(probe) => probe::run(probe),
         #[cfg(not(feature = "probe"))]
         Command::Probe(_) => Err(anyhow!("this goprobe was built without `probe`: it asks nobody")),
-        Command::Verify(rest) => unbuilt("verify", rest),
+        Command::Verify(verify) => verify::run(verify),
         Command::Doctor(rest) => unbuilt("doctor", rest),
         Command::Export(rest) => unbuilt("export", rest),
     };

@@ -2,6 +2,7 @@
 //!
 //! Detectors do not see each other; here their findings meet. The order in which they arrive changes nothing.
 
+mod artifacts;
 mod asked;
 mod fingerprint;
 mod overrides;
@@ -9,6 +10,7 @@ mod precedence;
 mod sentence;
 mod story;
 
+pub use artifacts::judge_artifacts;
 pub use asked::joined;
 pub use overrides::{Level, OverrideError, Overrides, Selector};
 pub use story::diagnose;
@@ -128,6 +130,7 @@ impl Fault {
     pub const fn verdict(self) -> (Outcome, Who) {
         match self {
             Self::Interference => (Outcome::Blocked, Who::Network),
+            Self::Altered => (Outcome::Blocked, Who::Unknown),
             Self::ProxyPolicy => (Outcome::Blocked, Who::Proxy),
             Self::Network => (Outcome::Misconfigured, Who::Network),
             Self::Client => (Outcome::Misconfigured, Who::Client),

@@ -79,6 +79,8 @@ pub enum Fault {
     ProxyUpstream,
     /// The far side failed or refused.
     Upstream,
+    /// The bytes are not those on record, and nothing shows who changed them.
+    Altered,
     /// It cannot be told who is to blame.
     Unknown,
     /// It hinders nothing and changes nothing, or is a remark.
@@ -153,6 +155,11 @@ impl Evidence {
     /// An answer to a probe.
     pub fn probe(role: &'static str, id: ProbeId, note: impl Into<String>) -> Self {
         Self { role, citation: Citation::Probe(id.0), note: note.into() }
+    }
+
+    /// A file or folder.
+    pub fn path(role: &'static str, path: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { role, citation: Citation::Path(path.into()), note: note.into() }
     }
 
     /// An environment variable.

@@ -6,6 +6,7 @@
 //! writes it down. ARCHITECTURE.md has the map.
 
 pub mod analyzer;
+pub mod artifact;
 #[cfg(all(feature = "capture", target_os = "linux"))]
 pub mod capture;
 pub mod certificate;

@@ -4,11 +4,13 @@
 //! "Absent" and "could not be seen" are different facts and have different types ([`Sighting`]).
 
 mod alert;
+pub mod artifact;
 pub mod body;
 mod dns;
 mod marks;
 pub mod probe;
 mod recording;
+mod sighting;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,54 +19,13 @@ pub use alert::alert_name;
 pub use dns::{Answer, DnsTransport, Lookup, Query, Record, RecordData, RecordType, ResolverFacts, Section};
 pub use marks::{Early, Marks, TtlMark};
 pub use recording::{Health, Recording};
+pub use sighting::{Sighting, Veil};
 pub use tls::{Alert, AlertContent, ClientHello, Handshake, NotTls, Outcome, ServerHello};
 
 use crate::certificate::Certificate;
 use crate::go::GoRun;
 use crate::packet::{IcmpKind, Quoted, TcpFlags};
 use crate::types::{Both, Direction, FlowId, Moment, Span};
-
-/// Why something could not be seen.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Veil {
-    /// It was encrypted and there are no keys.
-    Encrypted,
-    /// The recording has a hole there, or lacks that direction.
-    Gap,
-    /// The snap length cut it off.
-    Truncated,
-    /// The recording ends, or begins, before it.
-    EndOfCapture,
-}
-
-/// A fact that may be hidden. There is no default: whoever writes one says which it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Sighting<T> {
-    /// It was seen.
-    Seen(T),
-    /// It would have been seen, and it was not there.
-    Absent,
-    /// It could not be seen.
-    Hidden(Veil),
-}
-
-impl<T> Sighting<T> {
-    /// The value, where it was seen.
-    pub const fn seen(&self) -> Option<&T> {
-        match self {
-            Self::Seen(value) => Some(value),
-            Self::Absent | Self::Hidden(_) => None,
-        }
-    }
-
-    /// Why it could not be seen.
-    pub const fn veil(&self) -> Option<Veil> {
-        match self {
-            Self::Hidden(veil) => Some(*veil),
-            Self::Seen(_) | Self::Absent => None,
-        }
-    }
-}
 
 /// All that is known of one run of the go command.
 #[derive(Debug)]
@@ -83,6 +44,8 @@ pub struct Case {
     pub handshakes: Vec<Handshake>,
     /// HTTP requests with their answers, CONNECT and SOCKS among them, in the order of their first frame.
     pub exchanges: Vec<Exchange>,
+    /// Artifacts with all that they were held against.
+    pub artifacts: Vec<artifact::Artifact>,
     /// ICMP errors.
     pub icmp: Vec<IcmpError>,
     /// Every certificate seen, once. [`CertificateId`] counts in here.

@@ -24,6 +24,7 @@ mod pages;
 mod policy;
 mod probing;
 mod ranges;
+mod releases;
 mod resolvers;
 mod sheet;
 mod special;
@@ -36,6 +37,7 @@ pub use pages::{PageKind, PageMark, PageView};
 pub use policy::Policy;
 pub use probing::RootServer;
 pub use ranges::Ranges;
+pub use releases::{Released, Releases, Signer};
 pub use resolvers::Resolver;
 pub use special::Special;
 
@@ -68,6 +70,7 @@ const SHIPPED: &[Shipped] = shipped! {
     "issuers.toml": "interceptor";
     "blockpages.toml": "mark" "innocent";
     "policy.toml": "threshold";
+    "releases.toml": "list" "signer";
     "intermediates.toml": "bundle";
 };
 
@@ -109,6 +112,7 @@ pub struct Reference {
     interceptors: issuers::Interceptors,
     pages: pages::PageMarks,
     policy: Policy,
+    releases: Releases,
     bundle: Cow<'static, [u8]>,
     unpacked: OnceLock<Intermediates>,
     listing: Vec<EntrySummary>,
@@ -188,7 +192,7 @@ impl Reference {
         let sha256 = sha256(texts.iter().map(|(shipped, _, text)| (shipped.name, text.as_bytes())), &bundle);
         let listing = notes.finish().map_err(RulesError::Mistakes)?;
         let Ok(policy) = policy else { return Err(RulesError::Mistakes(Vec::new())) };
-        let Draft { hosts, operators, special, known, resolvers, probing, interceptors, pages, .. } = draft;
+        let Draft { hosts, operators, special, known, resolvers, probing, interceptors, pages, releases, .. } = draft;
         let (honest, own_ranges) = (HonestAnswers::default(), Vec::new());
         Ok(Self {
             hosts,
@@ -200,6 +204,7 @@ impl Reference {
             interceptors,
             pages,
             policy,
+            releases,
             bundle,
             unpacked,
             listing,
@@ -359,6 +364,12 @@ impl Reference {
         &self.policy
     }
 
+    /// The releases of Go.
+    #[must_use]
+    pub fn releases(&self) -> &Releases {
+        &self.releases
+    }
+
     /// The public intermediates; unpacked when first asked for.
     pub fn intermediates(&self) -> &Intermediates {
         self.unpacked.get_or_init(|| Intermediates::decode(&self.bundle).unwrap_or_default())
@@ -400,20 +411,7 @@ impl Reference {
 
     /// The public intermediates with that subject (DER), for building a path.
     pub fn known_intermediates<'a>(&'a self, subject_der: &[u8]) -> impl Iterator<Item = Known<'a>> + use<'a> {
-        self.intermediates()
-            .by_subject(subject_der)
-            .map(|known| Known {
-                subject_der: &known.subject_der,
-                issuer_der: &known.issuer_der,
-                spki_der: &known.spki_der,
-                key_id: Some(&*known.key_id).filter(|id| !id.is_empty()),
-                not_before: known.not_before,
-                not_after: known.not_after,
-                sha256: Some(known.sha256),
-                certificate: None,
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
+        self.intermediates().by_subject(subject_der).map(Into::into).collect::<Vec<_>>().into_iter()
     }
 
     fn page_bytes(&self) -> usize {
@@ -440,6 +438,7 @@ struct Draft {
     interceptors: issuers::Interceptors,
     pages: pages::PageMarks,
     policy: policy::Draft,
+    releases: Releases,
 }
 
 impl Draft {
@@ -454,6 +453,7 @@ impl Draft {
             "issuers.toml" => self.interceptors.read(sheet, notes),
             "blockpages.toml" => self.pages.read(sheet, notes),
             "policy.toml" => self.policy.read(sheet, notes),
+            "releases.toml" => self.releases.read(sheet, notes),
             _ => read_bundle(sheet, notes),
         }
     }

@@ -3,6 +3,7 @@
 //! [`Report`] is the JSON of the contract as a type; every other format is a pure transform of it. It holds no secrets,
 //! and no text that could drive a terminal.
 
+mod artifacts;
 mod bodies;
 mod clean;
 mod json;
@@ -16,6 +17,7 @@ mod words;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub use artifacts::{ArtifactRecord, CheckRecord, CheckState};
 pub use bodies::{BodyRecord, Hole};
 pub use json::{
     Capture, Confidence, Evidence, ExcludedAlternative, Finding, InputFile, Line, LogLine, OpenQuestion, Outcome,

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &["observation", "types"]),
     ("observe", &["certificate", "flow", "observation", "packet", "protocol", "types"]),
     ("reference", &["certificate", "types"]),
+    ("artifact", &["observation", "reference"]),
     ("probe", &["certificate", "go", "observation", "protocol", "reference", "types"]),
     ("scope", &["go", "observation", "reference", "types"]),
     ("analyzer", &["flow", "go", "observation", "observe", "packet", "reference", "scope", "source", "types"]),
@@ -38,9 +39,6 @@ const LENGTH: usize = 500;
 
 /// Codes whose detectors are still to come. Entries only go.
 const NOT_BUILT: &[&str] = &[
-    "artifact.sdk_mismatch",
-    "artifact.sdk_signature",
-    "artifact.cache_modified",
     "env.go_not_found",
     "env.go_shadowed",
     "env.goroot_mismatch",
@@ -58,6 +56,9 @@ const NOT_BUILT: &[&str] = &[
     "env.dockerfile_cache",
     "env.no_trust_store",
 ];
+
+/// Codes of files, not of recordings: tests/verify.rs has them.
+const OF_FILES: &[&str] = &["artifact.sdk_mismatch", "artifact.sdk_signature", "artifact.cache_modified"];
 
 #[test]
 fn no_room_uses_one_that_it_may_not() {
@@ -150,12 +151,12 @@ fn every_code_has_an_explanation_and_a_detector_or_an_excuse() {
 }
 
 #[test]
-fn every_code_with_a_detector_has_a_recording_or_an_excuse() {
+fn every_code_with_a_detector_has_a_recording_or_is_of_files() {
     let detected: BTreeSet<Code> = detect::ALL.iter().flat_map(|detector| detector.codes).copied().collect();
     let expected: BTreeSet<String> = cases().into_iter().flat_map(|case| case.expected).collect();
     let mut wrong = Vec::new();
     for code in detected {
-        if !expected.contains(code.id()) {
+        if !expected.contains(code.id()) && !OF_FILES.contains(&code.id()) {
             wrong.push(code.id());
         }
     }

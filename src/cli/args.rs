@@ -31,8 +31,8 @@ pub(super) enum Command {
     Analyze(Box<Analyze>),
     /// Ask the network now, about a module path, a proxy URL or a host
     Probe(Box<Probe>),
-    /// Verify downloaded artifacts (not built yet)
-    Verify(Unbuilt),
+    /// Verify downloaded artifacts: module zips, module caches, projects, checksum database stores
+    Verify(Box<Verify>),
     /// Explain how go on this machine will reach the network (not built yet)
     Doctor(Unbuilt),
     /// Explain what a finding means, how it is told apart, what to do
@@ -156,6 +156,42 @@ pub(super) struct Probe {
     pub(super) ca: Vec<PathBuf>,
 
     /// Folder of reference data to lay over the shipped one; it can name other resolvers and roots to ask
+    #[arg(long, value_name = "DIR")]
+    pub(super) rules: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
+}
+
+#[derive(Debug, Group)]
+pub(super) struct Verify {
+    /// Module zips, `.mod` files, module caches, proxy trees, projects, vendor directories, checksum database stores, Go releases
+    ///
+    /// Everything given is compared with everything given. A zip says itself of which module and version it is.
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+
+    /// A go.sum file
+    #[arg(long, value_name = "FILE")]
+    pub(super) go_sum: Vec<PathBuf>,
+
+    /// What is at hand of a checksum database: a folder with `lookup`, `tile` or `latest`
+    #[arg(long, value_name = "DIR|URL")]
+    pub(super) sumdb: Vec<PathBuf>,
+
+    /// The key of a checksum database of one's own, as in GOSUMDB
+    #[arg(long, value_name = "NAME+HASH+KEY")]
+    pub(super) sumdb_key: Vec<String>,
+
+    /// A key that is trusted to sign Go's releases; of keys among the paths only Google's is
+    #[arg(long, value_name = "FILE")]
+    pub(super) signing_key: Vec<PathBuf>,
+
+    /// Module and version of what does not say it itself
+    #[arg(long, value_name = "M@V")]
+    pub(super) module: Option<String>,
+
+    /// Folder of reference data to lay over the shipped one
     #[arg(long, value_name = "DIR")]
     pub(super) rules: Option<PathBuf>,
 

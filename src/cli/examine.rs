@@ -240,6 +240,9 @@ pub(super) fn present(
     };
     let mut report = Report::new(diagnosis, &examined.case.recording, &context, observations);
     report.run.reference = examined.age().map(|age| age.to_string());
+    if examined.mode == "verify" {
+        report.artifacts = Some(examined.case.artifacts.iter().map(Into::into).collect());
+    }
     let data = match options.format {
         Format::Json => report.json()?,
         Format::Jsonl => report.json_lines()?,

@@ -1,4 +1,7 @@
-//! What go itself says of artifacts and of the checksum database. The bytes are not looked at here.
+//! What go itself says of artifacts and of the checksum database, and what they were held against. The bytes are not
+//! looked at here.
+
+mod verified;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +22,9 @@ pub(super) const DETECTOR: Detector = Detector {
         Code::ArtifactSumdbUnreachable,
         Code::ArtifactSumdbUntrusted,
         Code::ArtifactInvalidZip,
+        Code::ArtifactSdkMismatch,
+        Code::ArtifactSdkSignature,
+        Code::ArtifactCacheModified,
     ],
     assess,
 };
@@ -30,7 +36,7 @@ const BODY_SEGMENTS: usize = 64;
 
 fn assess(case: &Case, _: &Reference) -> Assessment {
     let mut known = BTreeSet::new();
-    let mut assessment = Assessment::default();
+    let mut assessment = verified::assess(case);
     for error in case.go.errors() {
         let finding = match error.kind.innermost() {
             GoErrorKind::ChecksumMismatch { .. } => mismatch(case, error),

@@ -6,7 +6,7 @@
 
 use std::io::Read as _;
 
-use crate::certificate::{Certificate, certificates_in_pem, rfc4514};
+use crate::certificate::{Certificate, Known, certificates_in_pem, rfc4514};
 use crate::types::Timestamp;
 
 const MAGIC: &[u8] = b"GPI1";
@@ -39,6 +39,21 @@ impl Intermediate {
     #[must_use]
     pub fn name(&self) -> String {
         rfc4514(&self.subject_der).unwrap_or_default()
+    }
+}
+
+impl<'a> From<&'a Intermediate> for Known<'a> {
+    fn from(known: &'a Intermediate) -> Self {
+        Self {
+            subject_der: &known.subject_der,
+            issuer_der: &known.issuer_der,
+            spki_der: &known.spki_der,
+            key_id: Some(&*known.key_id).filter(|id| !id.is_empty()),
+            not_before: known.not_before,
+            not_after: known.not_after,
+            sha256: Some(known.sha256),
+            certificate: None,
+        }
     }
 }
 

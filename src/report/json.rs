@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 pub(super) use written::hex;
 
+use super::artifacts::ArtifactRecord;
 use super::observations::Observations;
 use crate::finding::Code;
 use crate::types::Timestamp;
@@ -32,6 +33,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What could not be judged.
     pub not_assessed: Vec<OpenQuestion>,
+    /// What was held against what, in reports of `verify` alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<Vec<ArtifactRecord>>,
     /// The facts below the findings, where asked for.
     pub observations: Option<Observations>,
 }
@@ -328,6 +332,7 @@ pub enum Why {
     Gap,
     Truncated,
     EndOfCapture,
+    NotGiven,
 }
 
 /// A line of `--format jsonl`: a finding with what stands beside it.

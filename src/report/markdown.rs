@@ -20,7 +20,9 @@ pub fn markdown(report: &Report) -> String {
         section(&mut page, finding, report);
     }
     if !report.capture.limits.is_empty() || !report.not_assessed.is_empty() {
-        page.push_str("### What the recording cannot show\n\n");
+        let heading =
+            if report.artifacts.is_some() { "What could not be checked" } else { "What the recording cannot show" };
+        let _ = writeln!(page, "### {heading}\n");
         for limit in &report.capture.limits {
             let _ = writeln!(page, "- {}", words::limit(limit));
         }

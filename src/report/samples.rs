@@ -307,6 +307,7 @@ pub(crate) fn case() -> Case {
             complete: true,
             error: None,
         }],
+        artifacts: Vec::new(),
         icmp: Vec::new(),
         certificates: Vec::new(),
         probes: Vec::new(),

@@ -1,5 +1,6 @@
 //! The report for a person on call: one screen, the verdict first.
 
+mod artifacts;
 mod page;
 
 use page::{Ink, Page};
@@ -28,6 +29,9 @@ pub fn text(report: &Report, style: Style) -> String {
         others.into_iter().partition(|finding| finding.details.contains_key("consequence_of"));
     brief(&mut page, "Follows from it", &echoes, report);
     brief(&mut page, if roots.is_empty() { "Findings" } else { "Also found" }, &others, report);
+    if let Some(artifacts) = &report.artifacts {
+        artifacts::table(&mut page, artifacts);
+    }
     blind_spots(&mut page, report);
     footer(&mut page, report);
     page.into_text()
@@ -151,15 +155,34 @@ fn blind_spots(page: &mut Page, report: &Report) {
     if report.capture.limits.is_empty() && report.not_assessed.is_empty() && dropped == 0 {
         return;
     }
-    page.heading("What the recording cannot show");
+    page.heading(if report.artifacts.is_some() {
+        "What could not be checked"
+    } else {
+        "What the recording cannot show"
+    });
     for limit in &report.capture.limits {
         page.item("  ", Ink::Plain, words::limit(limit));
     }
     if dropped > 0 {
         page.item("  ", Ink::Plain, &format!("The recorder dropped {dropped} packets."));
     }
-    for why in [Why::Encrypted, Why::Gap, Why::Truncated, Why::EndOfCapture] {
+    for why in [Why::Encrypted, Why::Gap, Why::Truncated, Why::EndOfCapture, Why::NotGiven] {
         let items = report.not_assessed.iter().filter(|item| item.why == why);
+        // Many modules may have nothing to be held against: what is missing is said once.
+        if why == Why::NotGiven {
+            let items: Vec<_> = items.collect();
+            let names = listed(
+                items.iter().map(|item| item.subject.module.clone().unwrap_or_else(|| item.code.to_owned())).collect(),
+            );
+            if !names.is_empty() {
+                page.item(
+                    "  Not judged: ",
+                    Ink::Plain,
+                    &format!("{names} ({}). {}", words::why(why), words::cure(why)),
+                );
+            }
+            continue;
+        }
         // Whatever else is not judged of encrypted certificates, a reader wants to know whose they are.
         let (certificates, others): (Vec<_>, Vec<_>) =
             items.partition(|item| why == Why::Encrypted && item.code.starts_with("cert."));
@@ -208,6 +231,11 @@ fn listed(mut names: Vec<String>) -> String {
 
 fn footer(page: &mut Page, report: &Report) {
     page.blank();
+    if let Some(artifacts) = &report.artifacts {
+        page.item("Given: ", Ink::Faint, &artifacts::summary(artifacts));
+        more_of_cause(page, report);
+        return;
+    }
     let capture = &report.capture;
     let figures = format!(
         "{} packets, {} TCP connections{}",
@@ -225,6 +253,10 @@ fn footer(page: &mut Page, report: &Report) {
     if let Some(reference) = &report.run.reference {
         page.item("Reference: ", Ink::Faint, reference);
     }
+    more_of_cause(page, report);
+}
+
+fn more_of_cause(page: &mut Page, report: &Report) {
     if let (Some(cause), Some(fingerprint)) = (report.verdict.cause, &report.verdict.fingerprint) {
         page.item("More: ", Ink::Faint, &format!("goprobe explain {cause}   (fingerprint {fingerprint})"));
     }

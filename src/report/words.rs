@@ -54,6 +54,7 @@ pub(super) const fn why(why: Why) -> &'static str {
         Why::Gap => "missing from the recording",
         Why::Truncated => "cut by the snap length",
         Why::EndOfCapture => "outside of the recorded time",
+        Why::NotGiven => "nothing to hold it against was given",
     }
 }
 
@@ -64,6 +65,7 @@ pub(super) const fn cure(why: Why) -> &'static str {
         Why::Gap => "Record both directions, on the client, without loss.",
         Why::Truncated => "Record whole packets (tcpdump -s 0).",
         Why::EndOfCapture => "Start recording before go and stop it after go has ended.",
+        Why::NotGiven => "Give go.sum, the module cache or the checksum database's store, too.",
     }
 }
 

@@ -60,6 +60,7 @@ fn recorded(case: &Case, reference: &Reference, asked: &[(&Probe, &PresentedChai
         connections: Vec::new(),
         handshakes: Vec::new(),
         exchanges: Vec::new(),
+        artifacts: Vec::new(),
         icmp: Vec::new(),
         certificates: Vec::new(),
         probes: Vec::new(),

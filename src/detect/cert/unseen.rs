@@ -71,6 +71,7 @@ fn hint(veil: Veil) -> String {
         Veil::Truncated => "record whole packets".to_owned(),
         Veil::Gap => "record both directions without loss".to_owned(),
         Veil::EndOfCapture => "record to the end of the handshake".to_owned(),
+        Veil::NotGiven => String::new(),
     }
 }
 

@@ -47,6 +47,7 @@ impl Report {
             verdict: (&diagnosis.verdict).into(),
             findings: diagnosis.findings.iter().map(|ranked| written(ranked, diagnosis)).collect(),
             not_assessed: open_questions(diagnosis),
+            artifacts: None,
             observations,
         }
     }
@@ -222,5 +223,5 @@ mirrors! {
     diagnosis::Who => Who { Network, Server, Proxy, Client, Upstream, Unknown }
     finding::Severity => Severity { Info, Low, Medium, High, Critical }
     finding::Confidence => Confidence { Weak, Moderate, Strong, Proven }
-    Veil => Why { Encrypted, Gap, Truncated, EndOfCapture }
+    Veil => Why { Encrypted, Gap, Truncated, EndOfCapture, NotGiven }
 }

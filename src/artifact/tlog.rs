@@ -1,0 +1,308 @@
+//! The Merkle tree of a checksum database (RFC 6962 §2.1, golang.org/x/mod/sumdb/tlog): heads, records, tiles.
+//!
+//! A node `(level, number)` covers the leaves from `number << level` on, `1 << level` of them. A tile of height 8 at level
+//! L holds 256 nodes of level 8 L; one at the right edge of a tree holds fewer.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::dirhash::{Sha256, sha256};
+
+/// Levels of the tree in one tile.
+const HEIGHT: u32 = 8;
+/// Nodes in a full tile.
+const FULL: usize = 1 << HEIGHT;
+/// Records that a database can have: Go counts them in a signed 64-bit number.
+const MAX_RECORDS: u64 = i64::MAX as u64;
+
+/// How many records a database has, and the hash over all of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Head {
+    /// Number of records.
+    pub size: u64,
+    /// Root hash.
+    pub root: Sha256,
+}
+
+impl Head {
+    /// Reads the text of a tree note. What follows the third line is not looked at.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.strip_prefix("go.sum database tree\n")?.split('\n');
+        let (size, root) = (lines.next()?, lines.next()?);
+        lines.next()?;
+        Some(Self { size: number(size)?, root: STANDARD.decode(root).ok()?.try_into().ok()? })
+    }
+}
+
+/// A decimal number in its one canonical form.
+fn number(text: &str) -> Option<u64> {
+    let value: u64 = text.parse().ok().filter(|value| *value <= MAX_RECORDS)?;
+    (value.to_string() == text).then_some(value)
+}
+
+/// What a database answers to a lookup.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lookup<'a> {
+    /// Number of the record.
+    pub id: u64,
+    /// Its text: what is hashed into the log.
+    pub record: &'a str,
+    /// The signed tree head.
+    pub note: &'a [u8],
+}
+
+impl<'a> Lookup<'a> {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse(answer: &'a [u8]) -> Result<Self, &'static str> {
+        let at = memchr::memchr(b'\n', answer).ok_or("no record number")?;
+        let (id, rest) = answer.split_at(at);
+        let rest = rest.get(1..).unwrap_or_default();
+        let id = std::str::from_utf8(id).ok().and_then(number).ok_or("a record number that is none")?;
+        let at = memchr::memmem::find(rest, b"\n\n").ok_or("no end of the record")?;
+        let (record, note) = rest.split_at(at.saturating_add(1));
+        let record = std::str::from_utf8(record).map_err(|_| "a record that is not UTF-8")?;
+        if record.chars().any(|c| c < ' ' && c != '\n') || record.starts_with('\n') {
+            return Err("a malformed record");
+        }
+        Ok(Self { id, record, note: note.get(1..).unwrap_or_default() })
+    }
+}
+
+/// The hash of a record as a leaf of the tree.
+#[must_use]
+pub fn record_hash(record: &[u8]) -> Sha256 {
+    sha256(&[&[0], record].concat())
+}
+
+fn node_hash(left: &Sha256, right: &Sha256) -> Sha256 {
+    sha256(&[&[1][..], left, right].concat())
+}
+
+/// The hash of a complete subtree whose leaves these are; their number is a power of two.
+fn subtree(nodes: &[Sha256]) -> Option<Sha256> {
+    match nodes {
+        [] => None,
+        [one] => Some(*one),
+        many => {
+            let (left, right) = many.split_at(many.len() / 2);
+            Some(node_hash(&subtree(left)?, &subtree(right)?))
+        }
+    }
+}
+
+/// Where a tile stands. Widths are up to 256; data tiles are not meant here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Tile {
+    /// Level of the tile: its nodes are of level 8 times that.
+    pub level: u32,
+    /// Its number in the level.
+    pub number: u64,
+    /// Its nodes.
+    pub width: u16,
+}
+
+impl Tile {
+    /// Reads the path beneath a database's address, `tile/8/0/x040/925.p/15`. Tiles of other heights are none.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("tile/8/")?;
+        let (level, rest) = rest.split_once('/')?;
+        let (name, width) = match rest.split_once(".p/") {
+            Some((name, width)) => (name, u16::try_from(number(width)?).ok().filter(|width| (1..256).contains(width))?),
+            None => (rest, 256),
+        };
+        let mut tile = Self { level: u32::try_from(number(level)?).ok()?, number: 0, width };
+        for group in name.split('/') {
+            let digits = group.strip_prefix('x').unwrap_or(group);
+            let value = Some(digits).filter(|digits| digits.len() == 3)?.parse::<u64>().ok()?;
+            tile.number = tile.number.checked_mul(1000)?.checked_add(value)?;
+        }
+        (tile.level < 8 && tile.to_string() == path).then_some(tile)
+    }
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tile/8/{}/", self.level)?;
+        let mut groups = Vec::new();
+        let mut rest = self.number;
+        loop {
+            groups.push(rest % 1000);
+            rest /= 1000;
+            if rest == 0 {
+                break;
+            }
+        }
+        while let Some(group) = groups.pop() {
+            if groups.is_empty() { write!(f, "{group:03}")? } else { write!(f, "x{group:03}/")? }
+        }
+        if self.width < 256 { write!(f, ".p/{}", self.width) } else { Ok(()) }
+    }
+}
+
+/// The nodes of a tile's file: 32 bytes each. `None` when its length is another one.
+#[must_use]
+pub fn nodes(tile: Tile, content: &[u8]) -> Option<Vec<Sha256>> {
+    let (nodes, rest) = content.as_chunks::<32>();
+    (rest.is_empty() && nodes.len() == usize::from(tile.width)).then(|| nodes.to_vec())
+}
+
+/// The tiles at the right edge of a tree of that size, with the widths that they have in it, lowest level first.
+pub fn edge(size: u64) -> impl Iterator<Item = Tile> {
+    (0..8_u32).filter_map(move |level| {
+        let nodes = size >> (HEIGHT * level);
+        let width = u16::try_from(nodes % FULL as u64).ok().filter(|width| *width > 0)?;
+        Some(Tile { level, number: nodes >> HEIGHT, width })
+    })
+}
+
+/// The root hash of a tree whose edge tiles have these nodes, lowest level first, each cut to its width.
+#[must_use]
+pub fn root(edges: &[Vec<Sha256>]) -> Sha256 {
+    // Complete subtrees from the right to the left: the smallest come from the lowest level's end.
+    let mut hash = None;
+    for nodes in edges {
+        let mut rest = nodes.as_slice();
+        while !rest.is_empty() {
+            let length = 1_usize << rest.len().trailing_zeros();
+            let (before, last) = rest.split_at(rest.len().saturating_sub(length));
+            let Some(left) = subtree(last) else { break };
+            hash = Some(hash.map_or(left, |right| node_hash(&left, &right)));
+            rest = before;
+        }
+    }
+    hash.unwrap_or_else(|| sha256(b""))
+}
+
+/// The hash over a full tile: the node that stands for it one level of tiles higher.
+#[must_use]
+pub fn of_full(nodes: &[Sha256]) -> Option<Sha256> {
+    if nodes.len() == FULL { subtree(nodes) } else { None }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A log in memory: all tiles of a tree.
+    #[derive(Default, Clone)]
+    pub(crate) struct Log {
+        pub(crate) records: Vec<String>,
+    }
+
+    impl Log {
+        fn level(&self, level: u32) -> Vec<Sha256> {
+            let mut nodes: Vec<Sha256> = self.records.iter().map(|record| record_hash(record.as_bytes())).collect();
+            for _ in 0..level * HEIGHT {
+                nodes = nodes.chunks_exact(2).map(|pair| node_hash(&pair[0], &pair[1])).collect();
+            }
+            nodes
+        }
+
+        pub(crate) fn tile(&self, tile: Tile) -> Vec<u8> {
+            let from = usize::try_from(tile.number).unwrap() * FULL;
+            self.level(tile.level)[from..from + usize::from(tile.width)].concat()
+        }
+
+        /// Every tile of the tree, the edge ones with their widths.
+        pub(crate) fn tiles(&self) -> Vec<(Tile, Vec<u8>)> {
+            let size = self.records.len() as u64;
+            let mut all: Vec<Tile> = edge(size).collect();
+            for level in 0..2 {
+                let full = size >> (HEIGHT * (level + 1));
+                all.extend((0..full).map(|number| Tile { level, number, width: 256 }));
+            }
+            all.iter().map(|tile| (*tile, self.tile(*tile))).collect()
+        }
+
+        /// RFC 6962 §2.1, word by word.
+        pub(crate) fn root(&self) -> Sha256 {
+            fn hash(leaves: &[Sha256]) -> Sha256 {
+                match leaves {
+                    [] => sha256(b""),
+                    [one] => *one,
+                    many => {
+                        let half = many.len().next_power_of_two() / 2;
+                        node_hash(&hash(&many[..half]), &hash(&many[half..]))
+                    }
+                }
+            }
+            hash(&self.level(0))
+        }
+
+        pub(crate) fn head(&self) -> String {
+            format!("go.sum database tree\n{}\n{}\n", self.records.len(), STANDARD.encode(self.root()))
+        }
+    }
+
+    #[test]
+    fn the_root_from_tiles_is_that_of_the_rfc() {
+        for size in [1, 2, 3, 7, 8, 255, 256, 257, 511, 512, 700, 1000] {
+            let log = Log { records: (0..size).map(|number| format!("record {number}\n")).collect() };
+            let edges: Vec<Vec<Sha256>> = edge(size).map(|tile| nodes(tile, &log.tile(tile)).unwrap()).collect();
+            assert_eq!(root(&edges), log.root(), "{size}");
+        }
+        assert_eq!(root(&[]), sha256(b""));
+    }
+
+    #[test]
+    fn tile_paths_come_back() {
+        for (path, level, number, width) in [
+            ("tile/8/0/x040/925.p/15", 0, 40925, 15),
+            ("tile/8/2/000.p/159", 2, 0, 159),
+            ("tile/8/1/159", 1, 159, 256),
+            ("tile/8/0/x001/x234/067", 0, 1_234_067, 256),
+        ] {
+            let tile = Tile { level, number, width };
+            assert_eq!(Tile::parse(path), Some(tile));
+            assert_eq!(tile.to_string(), path);
+        }
+        for wrong in [
+            "tile/8/0/40925",
+            "tile/8/0/000.p/0",
+            "tile/8/0/000.p/256",
+            "tile/8/0/000.p/015",
+            "tile/7/0/000",
+            "tile/8/data/000",
+            "tile/8/9/000",
+            "tile/8/0/x000/001",
+            "tile/8/0/+12",
+            "tile/8/0/x999/x999/x999/x999/x999/x999/x999/999",
+            "tile/8/0/",
+        ] {
+            assert_eq!(Tile::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tile_has_the_length_of_its_width() {
+        let tile = Tile { level: 0, number: 0, width: 2 };
+        assert!(nodes(tile, &[0; 64]).is_some());
+        for length in [0, 32, 63, 65, 96] {
+            assert!(nodes(tile, &vec![0; length]).is_none());
+        }
+    }
+
+    #[test]
+    fn heads_and_lookups_are_read_as_go_reads_them() {
+        let root = STANDARD.encode([7; 32]);
+        let head = Head::parse(&format!("go.sum database tree\n12\n{root}\nmore\n")).unwrap();
+        assert_eq!((head.size, head.root), (12, [7; 32]));
+        for wrong in ["012", "-1", "+1", "", "9223372036854775808"] {
+            assert_eq!(Head::parse(&format!("go.sum database tree\n{wrong}\n{root}\n")), None, "{wrong}");
+        }
+        assert_eq!(Head::parse(&format!("go.sum database tree\n12\n{root}")), None);
+        let lookup = Lookup::parse(b"5\na v1 h1:x\na v1/go.mod h1:y\n\nnote\n\nsigned").unwrap();
+        assert_eq!((lookup.id, lookup.record), (5, "a v1 h1:x\na v1/go.mod h1:y\n"));
+        assert_eq!(lookup.note, b"note\n\nsigned");
+        for wrong in ["", "x\na\n\n", "5\n", "5\na\n", "05\na\n\n", "5\na\rb\n\n", "5\n\n\nx"] {
+            assert!(Lookup::parse(wrong.as_bytes()).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What is no artifact of one module: go.sum files among themselves, vendor directories, loose notes.
+
+use std::path::{Path, PathBuf};
+
+use super::compare::{good_files, list};
+use super::{Outcome, Records};
+use crate::artifact::collect::Inventory;
+use crate::artifact::dirhash::{FileDifference, hash_tree, without_prefix};
+use crate::artifact::gosum::{Match, Part, judge};
+use crate::artifact::module::ModuleVersion;
+use crate::artifact::note::VerifierKey;
+use crate::artifact::sumdb::{Content, Item, Store};
+use crate::observation::artifact::{Artifact, ArtifactKind, Check, Difference, Origin, Yardstick};
+
+/// go.sum files against databases and against each other: one artifact for each file, one for each line that differs.
+///
+/// `lonely`: nothing else was given, and what could not be done is said.
+pub(super) fn go_sums(records: &Records, lonely: bool) -> Vec<Artifact> {
+    let mut artifacts = Vec::new();
+    for (index, (path, sum)) in records.go_sums.iter().enumerate() {
+        let (mut by_database, mut by_others, mut agreed, mut checks) = (0_usize, 0_usize, Vec::new(), Vec::new());
+        for (module, part, lines) in sum.iter() {
+            let mut differing = Vec::new();
+            let Some(own) = lines.iter().find(|line| line.hash.starts_with("h1:")) else { continue };
+            for record in records.of(module).filter(|record| record.proven) {
+                let expected = if part == Part::Zip { &record.zip } else { &record.go_mod };
+                let Some(expected) = expected else { continue };
+                match judge(lines, expected) {
+                    Match::Agrees(_) => by_database = by_database.saturating_add(1),
+                    _ => differing.push(Check::equal(Yardstick::SumdbRecord, &record.named, expected, &own.hash)),
+                }
+            }
+            for (other, theirs) in records.go_sums.iter().take(index) {
+                let theirs = theirs.lines(module, part);
+                match theirs.iter().find(|line| judge(lines, &line.hash) != Match::NoLine) {
+                    Some(_) if theirs.iter().any(|line| matches!(judge(lines, &line.hash), Match::Agrees(_))) => {
+                        by_others = by_others.saturating_add(1);
+                        if !agreed.contains(other) {
+                            agreed.push(other.clone());
+                        }
+                    }
+                    Some(line) => {
+                        let with = format!("{other}:{}", line.number);
+                        differing.push(Check::equal(Yardstick::GoSum, with, &line.hash, &own.hash));
+                    }
+                    None => {}
+                }
+            }
+            if !differing.is_empty() {
+                artifacts.push(Artifact {
+                    kind: ArtifactKind::GoSum,
+                    name: module.to_string(),
+                    origin: Origin::Path(format!("{path}:{}", own.number)),
+                    hash: Some(own.hash.clone()),
+                    bytes: 0,
+                    checks: differing,
+                });
+            }
+        }
+        if by_database > 0 {
+            checks.push(Check::agrees(Yardstick::SumdbRecord, format!("{by_database} records")));
+        }
+        if by_others > 0 {
+            checks.push(Check::agrees(Yardstick::GoSum, agreed.join(", ")));
+        }
+        if checks.is_empty() {
+            if !lonely {
+                continue;
+            }
+            let why = "neither an artifact nor a checksum database was given that has one of its modules";
+            checks.push(Check::open(Yardstick::SumdbRecord, "", why));
+        }
+        artifacts.push(Artifact {
+            kind: ArtifactKind::GoSum,
+            name: "go.sum".to_owned(),
+            origin: Origin::Path(path.clone()),
+            hash: None,
+            bytes: 0,
+            checks,
+        });
+    }
+    artifacts
+}
+
+/// Each module of each vendor directory against a copy of it. Only a part of a module is vendored: what is missing says
+/// nothing.
+pub(super) fn vendors(inventory: &Inventory, outcome: &Outcome) -> Vec<Artifact> {
+    let mut artifacts = Vec::new();
+    for folder in &inventory.vendors {
+        let Ok(list) = std::fs::read_to_string(folder.join("modules.txt")) else { continue };
+        let modules = vendored(&list);
+        for (path, module) in &modules {
+            let place = folder.join(path);
+            if place.is_dir() {
+                let nested: Vec<String> = modules
+                    .iter()
+                    .filter_map(|(other, _)| other.strip_prefix(path.as_str())?.strip_prefix('/').map(str::to_owned))
+                    .collect();
+                artifacts.push(vendored_module(&place, module, &nested, outcome));
+            }
+        }
+    }
+    artifacts
+}
+
+/// The modules of a modules.txt: their path in the folder, and what lies there (cmd/go/internal/modload/vendor.go).
+fn vendored(list: &str) -> Vec<(String, ModuleVersion)> {
+    let mut modules = Vec::new();
+    for line in list.lines() {
+        let Some(line) = line.strip_prefix("# ") else { continue };
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let of = |path: &str, version: &str| ModuleVersion { path: path.to_owned(), version: version.to_owned() };
+        match fields.as_slice() {
+            [path, version] | [path, version, "=>", ..] if version.starts_with('v') => {
+                let module = match fields.as_slice() {
+                    [_, _, "=>", other, version] => of(other, version),
+                    // Replaced by a folder: there is no module that it could be held against.
+                    [_, _, "=>", ..] => continue,
+                    _ => of(path, version),
+                };
+                modules.push(((*path).to_owned(), module));
+            }
+            [path, "=>", other, version] => modules.push(((*path).to_owned(), of(other, version))),
+            _ => {}
+        }
+    }
+    modules.sort();
+    modules.dedup();
+    modules
+}
+
+fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], outcome: &Outcome) -> Artifact {
+    let mut bytes = 0;
+    let check = match (hash_tree(place, &module.to_string()), good_files(module, outcome)) {
+        (Err(error), _) => Check::open(Yardstick::Copy, "", format!("cannot be read: {error}")),
+        (_, None) => Check::open(Yardstick::Copy, "", "no copy of the module was given"),
+        (Ok((files, length)), Some((good, path))) => {
+            bytes = length;
+            let inside = |name: &str| {
+                nested.iter().any(|other| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/')))
+            };
+            let theirs: std::collections::HashMap<&str, _> =
+                good.iter().map(|(name, hash)| (without_prefix(name), hash)).collect();
+            let mut difference = FileDifference::default();
+            for (name, hash) in files.iter().map(|(name, hash)| (without_prefix(name), hash)) {
+                match theirs.get(name) {
+                    _ if inside(name) => {}
+                    None => difference.added.push(name.to_owned()),
+                    Some(known) if *known != hash => difference.changed.push(name.to_owned()),
+                    Some(_) => {}
+                }
+            }
+            difference.changed.sort();
+            difference.added.sort();
+            if difference == FileDifference::default() {
+                Check::agrees(Yardstick::Copy, path)
+            } else {
+                let mut found = Difference { fault: "vendored_files", ..Difference::default() };
+                list(&mut found, &difference, Path::new(&path));
+                Check::differs(Yardstick::Copy, path, found)
+            }
+        }
+    };
+    Artifact {
+        kind: ArtifactKind::Vendored,
+        name: module.to_string(),
+        origin: Origin::Path(place.display().to_string()),
+        hash: None,
+        bytes,
+        checks: vec![check],
+    }
+}
+
+/// The name of the database that folders belong to: their own where a key has it, else the one key's that there is beside
+/// the usual.
+pub(super) fn database_name(name: &str, folders: &[PathBuf], keys: &[VerifierKey]) -> String {
+    if keys.iter().any(|key| key.name() == name) {
+        return name.to_owned();
+    }
+    let signers = folders.iter().filter_map(|folder| Store::read(folder, name).ok());
+    let signers =
+        signers.flat_map(|store| store.heads.into_iter().chain(store.lookups.into_iter().map(|(_, item)| item)));
+    let mut signers = signers.filter_map(|item| signer(&item.content.read().ok()?));
+    signers.find(|signer| keys.iter().any(|key| key.name() == signer)).unwrap_or_else(|| name.to_owned())
+}
+
+/// Who signed a note, by the first name beneath it.
+fn signer(note: &[u8]) -> Option<String> {
+    let note = std::str::from_utf8(note).ok()?;
+    let (_, signatures) = note.rsplit_once("\n\n")?;
+    Some(signatures.strip_prefix("\u{2014} ")?.split(' ').next()?.to_owned())
+}
+
+/// A signed head or a lookup that lies alone.
+pub(super) fn loose_note(path: &Path) -> Option<Store> {
+    let content = Content::File(path.to_owned());
+    let bytes = content.read().ok()?;
+    let item = Item { origin: Origin::Path(path.display().to_string()), content };
+    let mut store = Store { name: signer(&bytes).unwrap_or_else(|| "sum.golang.org".to_owned()), ..Store::default() };
+    if bytes.starts_with(b"go.sum database tree\n") {
+        store.heads.push(item);
+        return Some(store);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let mut fields = text.lines().nth(1)?.split_whitespace();
+    let (module, version) = (fields.next()?, fields.next()?);
+    let version = version.strip_suffix("/go.mod").unwrap_or(version);
+    let module = ModuleVersion { path: module.to_owned(), version: version.to_owned() };
+    store.lookups.push((module, item));
+    Some(store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_txt_tells_what_lies_where() {
+        let list = "# a.b/c v1.0.0\n## explicit; go 1.20\na.b/c\na.b/c/d\n# a.b/old v1.0.0 => a.b/new v2.0.0\n\
+                    # a.b/local v1.0.0 => ../local\n# a.b/any => a.b/else v3.0.0\n# a.b/gone => ./here\n";
+        let modules: Vec<String> = vendored(list).iter().map(|(path, module)| format!("{path} {module}")).collect();
+        assert_eq!(modules, ["a.b/any a.b/else@v3.0.0", "a.b/c a.b/c@v1.0.0", "a.b/old a.b/new@v2.0.0"]);
+    }
+}

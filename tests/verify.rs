@@ -1,0 +1,218 @@
+//! `goprobe verify` as people run it: exit statuses, reports, and go itself as the measure.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "what cannot be done fails the test, and what is skipped is said"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn goprobe(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_goprobe"));
+    let output = command.arg("verify").args(arguments).env_remove("GOSUMDB").output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn json(arguments: &[&str]) -> (Option<i32>, Value) {
+    let (status, out, _) = goprobe(&[arguments, &["--format", "json"]].concat());
+    (status, serde_json::from_str(&out).unwrap())
+}
+
+fn codes(report: &Value) -> Vec<String> {
+    report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
+}
+
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/artifacts").join(name);
+    if !path.exists() {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn what_cannot_be_held_against_anything_ends_with_three() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("go.sum"), "example.com/m v1.0.0 h1:AAAA=\n").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let (status, report) = json(&[path]);
+    assert_eq!((status, report["verdict"]["outcome"].as_str()), (Some(3), Some("inconclusive")));
+    assert_eq!(report["run"]["mode"], "verify");
+    assert!(!report["not_assessed"].as_array().unwrap().is_empty());
+    assert_eq!(report["not_assessed"][0]["why"], "not_given");
+}
+
+#[test]
+fn malformed_arguments_end_with_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let sum = folder.path().join("go.sum");
+    fs::write(&sum, "one two\n").unwrap();
+    let sum = sum.to_str().unwrap();
+    let here = folder.path().to_str().unwrap();
+    for arguments in [
+        &[sum][..],
+        &[here, "--module", "nonsense"],
+        &[here, "--sumdb", here],
+        &[here, "--sumdb", "https://sum.golang.org"],
+        &[here, "--sumdb-key", "a+b+c"],
+    ] {
+        let (status, out, error) = goprobe(arguments);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{arguments:?}: {error}");
+        assert!(!error.is_empty());
+    }
+}
+
+#[test]
+fn a_page_in_the_place_of_a_zip_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = folder.path().join("example.com/m/@v/v1.0.0.zip");
+    fs::create_dir_all(zip.parent().unwrap()).unwrap();
+    fs::write(&zip, "<html>no</html>").unwrap();
+    let (status, report) = json(&[folder.path().to_str().unwrap()]);
+    assert_eq!((status, codes(&report)), (Some(1), vec!["artifact.invalid_zip".to_owned()]));
+    let finding = &report["findings"][0];
+    assert_eq!(finding["subject"]["module"], "example.com/m@v1.0.0");
+    assert_eq!(finding["evidence"][0]["path"].as_str(), zip.to_str());
+    assert!(finding["summary"].as_str().unwrap().contains("not a valid zip file"));
+}
+
+#[test]
+fn a_report_is_the_same_twice_but_for_the_clock() {
+    let Some(modules) = shared("modules") else { return };
+    let once = || {
+        let (_, mut report) = json(&[modules.to_str().unwrap()]);
+        report["run"]["started"] = Value::Null;
+        report["run"]["finished"] = Value::Null;
+        report.to_string()
+    };
+    assert_eq!(once(), once());
+}
+
+#[test]
+fn real_modules_lookups_and_go_sums_agree() {
+    let (Some(modules), Some(sums), Some(database)) =
+        (shared("modules"), shared("gosum"), shared("sumdb/sum.golang.org"))
+    else {
+        return;
+    };
+    let mut paths = vec![modules, PathBuf::from("--sumdb"), database];
+    for file in fs::read_dir(sums).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "sum") {
+            paths.push(path);
+        }
+    }
+    let (status, report) = json(&paths.iter().map(|path| path.to_str().unwrap()).collect::<Vec<_>>());
+    assert_eq!((status, codes(&report)), (Some(0), vec![]));
+    let artifacts = report["artifacts"].as_array().unwrap();
+    let proven = artifacts.iter().filter(|artifact| {
+        artifact["kind"] == "sumdb_lookup"
+            && artifact["checks"].as_array().unwrap().iter().all(|check| check["result"] == "agrees")
+    });
+    assert_eq!(proven.count(), 462);
+}
+
+/// The go of the lab, if it was set up.
+fn go() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/lab/go-1.27.3/go/bin/go");
+    if !path.is_file() {
+        println!("skipped: {} is not there (tests/lab/setup)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// A project whose modules go downloaded into a cache of its own.
+struct Downloaded {
+    folder: tempfile::TempDir,
+    go: PathBuf,
+    proxy: PathBuf,
+}
+
+impl Downloaded {
+    fn new() -> Option<Self> {
+        let (go, proxy) = (go()?, shared("modules")?.canonicalize().unwrap());
+        let this = Self { folder: tempfile::tempdir().unwrap(), go, proxy };
+        let project = this.project();
+        fs::create_dir_all(&project).unwrap();
+        let requires = "require (\n\tgithub.com/pkg/errors v0.9.1\n\tgithub.com/BurntSushi/toml v0.3.1\n)\n";
+        fs::write(project.join("go.mod"), format!("module example.com/p\n\ngo 1.21\n\n{requires}")).unwrap();
+        let main = "package main\n\nimport (\n\t_ \"github.com/BurntSushi/toml\"\n\t_ \"github.com/pkg/errors\"\n)\n\nfunc main() {}\n";
+        fs::write(project.join("main.go"), main).unwrap();
+        assert!(this.go(&["mod", "tidy"]), "go mod tidy");
+        assert!(this.go(&["mod", "vendor"]), "go mod vendor");
+        Some(this)
+    }
+
+    fn project(&self) -> PathBuf {
+        self.folder.path().join("p")
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.folder.path().join("mod")
+    }
+
+    fn go(&self, arguments: &[&str]) -> bool {
+        let mut command = Command::new(&self.go);
+        command.args(arguments).current_dir(self.project()).env_clear().env("HOME", self.folder.path());
+        command.env("GOMODCACHE", self.cache()).env("GOCACHE", self.folder.path().join("build"));
+        command.env("GOPROXY", format!("file://{}", self.proxy.display()));
+        command.envs([("GOSUMDB", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "-mod=mod -modcacherw")]);
+        let output = command.output().unwrap();
+        output.status.success()
+    }
+
+    /// What goprobe says, and whether go agrees.
+    fn judged(&self) -> (Option<i32>, Vec<String>, bool) {
+        let (status, report) = json(&[self.project().to_str().unwrap(), self.cache().to_str().unwrap()]);
+        (status, codes(&report), self.go(&["mod", "verify"]))
+    }
+}
+
+#[test]
+fn goprobe_and_go_mod_verify_agree_on_a_real_cache() {
+    let Some(downloaded) = Downloaded::new() else { return };
+    assert_eq!(downloaded.judged(), (Some(0), vec![], true));
+    let cache = downloaded.cache();
+    let entry = cache.join("cache/download/github.com/pkg/errors/@v/v0.9.1");
+    let (zip, hash) = (entry.with_extension("1.zip"), entry.with_extension("1.ziphash"));
+    let tree = cache.join("github.com/pkg/errors@v0.9.1");
+    // A file of the tree, one more in it, one less; a byte of the zip's contents; the stored hash.
+    let change = |path: &Path, work: &dyn Fn()| {
+        let before = fs::read(path).ok();
+        work();
+        let judged = downloaded.judged();
+        match before {
+            Some(bytes) => fs::write(path, bytes).unwrap(),
+            None => fs::remove_file(path).unwrap(),
+        }
+        judged
+    };
+    let file = tree.join("errors.go");
+    let told = change(&file, &|| fs::write(&file, "package errors // other\n").unwrap());
+    assert_eq!(told, (Some(1), vec!["artifact.cache_modified".to_owned()], false));
+    let more = tree.join("more.go");
+    let told = change(&more, &|| fs::write(&more, "package errors\n").unwrap());
+    assert_eq!(told, (Some(1), vec!["artifact.cache_modified".to_owned()], false));
+    let less = tree.join("stack.go");
+    let told = change(&less, &|| fs::remove_file(&less).unwrap());
+    assert_eq!(told, (Some(1), vec!["artifact.cache_modified".to_owned()], false));
+    let told = change(&zip, &|| {
+        let mut bytes = fs::read(&zip).unwrap();
+        // In the content of the first entry, behind its header, name and extra field.
+        let body = 30 + usize::from(bytes[26]) + usize::from(bytes[28]);
+        bytes[body + 8] ^= 1;
+        fs::write(&zip, bytes).unwrap();
+    });
+    assert_eq!((told.0, told.2), (Some(1), false), "{told:?}");
+    let told = change(&hash, &|| fs::write(&hash, "h1:AAAA=").unwrap());
+    assert_eq!((told.0, told.2), (Some(1), false), "{told:?}");
+    assert_eq!(downloaded.judged(), (Some(0), vec![], true));
+}
