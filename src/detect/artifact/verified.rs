@@ -107,6 +107,7 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     let summary = summary(artifact, code, checks);
     let mut finding = Finding::new(code, fault, confidence, about(case, artifact), evidence, summary)
         .with_evidence(checks.iter().filter_map(|(check, _)| record(case, artifact, check)))
+        .with_evidence(wire::transfers(case, artifact, checks))
         .with_text("kind", artifact.kind.name())
         .with_list("against", checks.iter().map(|(check, _)| named(check)))
         .with_class(class(artifact, difference));
@@ -211,12 +212,15 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
             Some(Evidence::path("record", path, note))
         }
         Yardstick::SumdbRecord => {
-            let lookups = case.artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup);
-            let lookup = lookups.into_iter().find(|it| it.name == artifact.name)?;
-            place(case, lookup).map(|evidence| Evidence { role: "record", note, ..evidence })
+            place(case, lookup(case, artifact)?).map(|evidence| Evidence { role: "record", note, ..evidence })
         }
         _ => None,
     }
+}
+
+/// The database's answer about the module of an artifact.
+fn lookup<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c Artifact> {
+    case.artifacts.iter().find(|it| it.kind == ArtifactKind::SumdbLookup && it.name == artifact.name)
 }
 
 /// Module, and where it came over the wire the far end.

@@ -1,9 +1,10 @@
 //! What came over the wire: who served it, and what only looks wrong there.
 
+use crate::detect::artifact::transfer;
 use crate::detect::subject;
-use crate::finding::{Code, Confidence, Detail, Fault, Finding, NotAssessed, Subject};
+use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Subject};
 use crate::go::GoErrorKind;
-use crate::observation::artifact::{Artifact, ArtifactKind, CheckResult, Difference, Origin, Yardstick};
+use crate::observation::artifact::{Artifact, ArtifactKind, Check, CheckResult, Difference, Origin, Yardstick};
 use crate::observation::{Case, Exchange, Veil};
 use crate::reference::Reference;
 
@@ -73,15 +74,33 @@ pub(super) fn joined(found: Vec<Finding>) -> Vec<Finding> {
 /// Says who served it, and who else may have made it what it is.
 pub(super) fn told(finding: Finding, case: &Case, artifact: &Artifact) -> Finding {
     let Some(exchange) = exchange(case, artifact) else { return finding };
-    let finding = finding.with_text("served_by", served_by(case, exchange)).with_text("url", exchange.url.clone());
-    match finding.code {
-        Code::ArtifactChecksumMismatch => finding.not_excluding("a mirror that keeps other bytes of this version"),
-        Code::ArtifactSumdbUntrusted => finding.not_excluding("a mirror of the database that is broken"),
-        Code::ArtifactInvalidZip => finding
-            .not_excluding("a module proxy or a cache before it that holds a broken file")
-            .not_excluding("somebody on the way who changes what is transferred"),
-        _ => finding,
+    let mut finding = finding.with_text("served_by", served_by(case, exchange)).with_text("url", exchange.url.clone());
+    let doubts: &[&str] = match finding.code {
+        Code::ArtifactChecksumMismatch => &["a mirror that keeps other bytes of this version"],
+        Code::ArtifactSumdbUntrusted => &["a mirror of the database that is broken"],
+        Code::ArtifactInvalidZip => &[
+            "a module proxy or a cache before it that holds a broken file",
+            "somebody on the way who changes what is transferred",
+        ],
+        _ => &[],
+    };
+    doubts.iter().for_each(|doubt| doubted(&mut finding, doubt));
+    finding
+}
+
+/// Adds an alternative that is not excluded, once.
+fn doubted(finding: &mut Finding, doubt: &str) {
+    if !finding.not_excluded.iter().any(|known| known == doubt) {
+        finding.not_excluded.push(doubt.to_owned());
     }
+}
+
+/// The packets that carried it, and those of the record that it contradicts.
+pub(super) fn transfers(case: &Case, artifact: &Artifact, checks: &[(&Check, &Difference)]) -> Vec<Evidence> {
+    let of_database = checks.iter().any(|(check, _)| check.yardstick == Yardstick::SumdbRecord);
+    let record = super::lookup(case, artifact).filter(|_| of_database);
+    let exchanges = [Some(artifact), record].into_iter().flatten().filter_map(|it| exchange(case, it));
+    exchanges.flat_map(|exchange| transfer(case, exchange)).collect()
 }
 
 /// Address, certificate and proxy of who answered.
@@ -133,11 +152,7 @@ pub(in super::super) fn confirmed(mut said: Finding, seen: Finding) -> Finding {
     for (key, value) in seen.details {
         said.details.entry(key).or_insert(value);
     }
-    for doubt in seen.not_excluded {
-        if !said.not_excluded.contains(&doubt) {
-            said.not_excluded.push(doubt);
-        }
-    }
+    seen.not_excluded.iter().for_each(|doubt| doubted(&mut said, doubt));
     said
 }
 
