@@ -99,7 +99,13 @@ fn doubted(finding: &mut Finding, doubt: &str) {
 pub(super) fn transfers(case: &Case, artifact: &Artifact, checks: &[(&Check, &Difference)]) -> Vec<Evidence> {
     let of_database = checks.iter().any(|(check, _)| check.yardstick == Yardstick::SumdbRecord);
     let record = super::lookup(case, artifact).filter(|_| of_database);
-    let exchanges = [Some(artifact), record].into_iter().flatten().filter_map(|it| exchange(case, it));
+    // Which of the tiles was altered a root does not tell: those that nothing bears out.
+    let by_tiles = checks.iter().any(|(_, difference)| difference.fault == "tampered_tile");
+    let doubtful = |it: &&Artifact| {
+        it.kind == ArtifactKind::SumdbTile && it.checks.iter().any(|check| check.result != CheckResult::Agrees)
+    };
+    let tiles = case.artifacts.iter().filter(|_| by_tiles).filter(doubtful);
+    let exchanges = [Some(artifact), record].into_iter().flatten().chain(tiles).filter_map(|it| exchange(case, it));
     exchanges.flat_map(|exchange| transfer(case, exchange)).collect()
 }
 
