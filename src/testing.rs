@@ -84,6 +84,8 @@ pub(crate) struct Scene {
     pub(crate) client_ttl: u8,
     /// Bytes of each frame that are recorded.
     pub(crate) snap: usize,
+    /// What lies on the disk beside the recording.
+    pub(crate) disk: Inventory,
 }
 
 impl Scene {
@@ -100,6 +102,7 @@ impl Scene {
             owners: Owners::default(),
             client_ttl: CLIENT_TTL,
             snap: usize::MAX,
+            disk: Inventory::default(),
         }
     }
 
@@ -441,7 +444,7 @@ impl Scene {
         }
         let mut case = analyzer.finish(Recording::default(), Vec::new(), 0);
         let downloaded = downloads.borrow_mut().finish(&case);
-        recorded::verify(&mut case, downloaded, &Inventory::default(), &self.reference).unwrap();
+        recorded::verify(&mut case, downloaded, &self.disk, &self.reference).unwrap();
         case
     }
 }

@@ -38,7 +38,7 @@ pub fn verify(
     inventory: &Inventory,
     reference: &Reference,
 ) -> Result<(), VerifyError> {
-    if downloaded.is_empty() {
+    if downloaded.is_empty() && *inventory == Inventory::default() {
         return Ok(());
     }
     let settings = Settings {

@@ -1,23 +1,27 @@
 //! What lies on this machine's disk of what a recording shows to be downloaded.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::collect::{Inventory, Placed};
 use crate::artifact::download::Downloaded;
 use crate::artifact::gosum::GoSum;
 use crate::artifact::module::ModuleVersion;
+use crate::go::GoRun;
 use crate::go::env::GoEnv;
 
 /// The module cache's copies of the modules, the go.sum of the project, what go remembers of the checksum database.
-pub(super) fn beside(downloaded: &Downloaded, env: &GoEnv) -> Inventory {
+pub(super) fn beside(downloaded: &Downloaded, env: &GoEnv, go: &GoRun) -> Inventory {
     let mut inventory = Inventory::default();
+    let seen = downloaded.facts.iter().filter_map(|facts| facts.module.clone());
+    let named = go.errors().iter().filter_map(|error| ModuleVersion::parse(error.module.as_deref()?));
+    let modules: BTreeSet<ModuleVersion> = seen.chain(named).filter(|module| module.check().is_ok()).collect();
+    if modules.is_empty() {
+        return inventory;
+    }
     let path = |key: &str| env.get(key).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(cache) = path("GOMODCACHE") {
-        let mut modules: Vec<&ModuleVersion> =
-            downloaded.facts.iter().filter_map(|facts| facts.module.as_ref()).collect();
-        modules.sort();
-        modules.dedup();
-        for module in modules {
+        for module in &modules {
             add_cached(&mut inventory, &cache, module);
         }
         for store in &downloaded.stores {

@@ -106,10 +106,12 @@ pub(super) fn examine(
     let mut case = analyzer.finish(files, damage.collect(), summary.damaged);
     let downloaded = downloads.borrow_mut().finish(&case);
     let mut inventory = match case.go.env.as_ref().filter(|_| disk != Disk::Elsewhere) {
-        Some(env) => downloads::beside(&downloaded, env),
+        Some(env) => downloads::beside(&downloaded, env, &case.go),
         None => Inventory::default(),
     };
-    inventory.go_sums.extend(facts.go_sum.iter().cloned());
+    if !downloaded.is_empty() {
+        inventory.go_sums.extend(facts.go_sum.iter().cloned());
+    }
     recorded::verify(&mut case, downloaded, &inventory, &reference)?;
     Ok(Examined {
         mode: "analyze",

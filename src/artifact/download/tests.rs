@@ -275,3 +275,75 @@ fn what_other_programs_download_is_not_looked_at() {
     plain(&mut scene, "/pictures/all.zip", &zip("package x\n"));
     assert!(scene.case().artifacts.is_empty());
 }
+
+/// A folder with what the module cache holds of the module, and with the project's go.sum.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new(go_mod: &str, zip: &[u8]) -> Self {
+        let disk = Self(tempfile::tempdir().unwrap());
+        let entry = disk.0.path().join("cache/download/example.com/x/@v");
+        std::fs::create_dir_all(&entry).unwrap();
+        std::fs::write(entry.join("v1.0.0.mod"), go_mod).unwrap();
+        std::fs::write(entry.join("v1.0.0.zip"), zip).unwrap();
+        disk
+    }
+
+    /// The findings about a run with this disk beside it.
+    fn found(&self, scene: &mut Scene, recorded: &[u8]) -> Vec<Finding> {
+        let sum = format!(
+            "example.com/x v1.0.0 {}\nexample.com/x v1.0.0/go.mod {}\n",
+            h1(recorded),
+            go_mod_h1(GO_MOD.as_bytes())
+        );
+        let go_sum = self.0.path().join("go.sum");
+        std::fs::write(&go_sum, sum).unwrap();
+        scene.disk.add(&self.0.path().join("cache")).unwrap();
+        scene.disk.go_sums = vec![go_sum];
+        artifacts(scene)
+    }
+}
+
+#[test]
+fn a_file_that_came_as_on_record_and_is_no_more_was_changed_here() {
+    let good = zip("package x\n");
+    let mut scene = run(None);
+    plain(&mut scene, MOD, GO_MOD.as_bytes());
+    plain(&mut scene, ZIP, &good);
+    let found = Disk::new("module example.com/x // more\n", &good).found(&mut scene, &good);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, found[0].fault), (Code::ArtifactCacheModified, Fault::Client));
+}
+
+#[test]
+fn a_file_that_came_as_it_lies_there_is_told_once_as_it_came() {
+    let (good, evil) = (zip("package x\n"), zip("package evil\n"));
+    let mut scene = run(None);
+    plain(&mut scene, ZIP, &evil);
+    let found = Disk::new(GO_MOD, &evil).found(&mut scene, &good);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, found[0].fault), (Code::ArtifactChecksumMismatch, Fault::Interference));
+    assert!(found[0].details.contains_key("served_by"));
+}
+
+#[test]
+fn what_go_took_from_the_cache_accuses_no_network() {
+    let (good, evil) = (zip("package x\n"), zip("package evil\n"));
+    let said = format!(
+        "verifying example.com/x@v1.0.0: checksum mismatch\n\tdownloaded: {}\n\tgo.sum:     {}\n\nSECURITY ERROR\n",
+        h1(&evil),
+        h1(&good)
+    );
+    let mut scene = run(None);
+    scene.log(&said);
+    let found = Disk::new(GO_MOD, &evil).found(&mut scene, &good);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, found[0].fault), (Code::ArtifactChecksumMismatch, Fault::Client));
+    // Something came, encrypted: it may have been that.
+    let mut scene = run(None);
+    scene.log(&said);
+    let mut tcp = scene.connect("10.44.0.20:80");
+    scene.tls13_session(&mut tcp, "modules.corp.example");
+    let found = Disk::new(GO_MOD, &evil).found(&mut scene, &good);
+    assert_eq!(found[0].fault, Fault::Interference);
+}

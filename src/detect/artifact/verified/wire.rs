@@ -1,5 +1,6 @@
 //! What came over the wire: who served it, and what only looks wrong there.
 
+use super::disk;
 use crate::detect::artifact::transfer;
 use crate::detect::subject;
 use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Subject};
@@ -188,6 +189,13 @@ pub(in super::super) fn held_against(mut said: Finding, case: &Case, kind: Artif
             "a disk, or a program on this machine, that changed the bytes: those in the recording are as on record",
         );
         said.fault = Fault::Unknown;
+    } else if let Some((module, hash)) = said.subject.module.clone().zip(downloaded)
+        && let Some(file) = disk::taken_from_cache(case, kind, &module, &hash)
+    {
+        said = said.with_evidence([file]).not_excluding("an earlier download that was changed on its way");
+        said.subject.host = None;
+        said.summary.push_str(" Nothing was downloaded: go took it from the module cache.");
+        said.fault = Fault::Client;
     }
     said
 }
