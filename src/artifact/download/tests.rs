@@ -162,6 +162,59 @@ fn an_altered_tile_is_told_once_with_all_that_hangs_on_it() {
 }
 
 #[test]
+fn an_altered_record_is_told_with_the_tile_that_knows_better() {
+    let signer = Signer::new("log.example", 1);
+    let shown = |altered: bool, tiles: bool| {
+        let mut scene = run(Some(&signer));
+        let record = format!("example.com/x v1.0.0 {}\n", h1(&zip("package x\n")));
+        let log = Log { records: vec!["first\n".to_owned(), record.clone()] };
+        let answered = if altered { record.replace("h1:", "h1:AAAA") } else { record };
+        let note = format!("1\n{answered}\n{}", signer.sign(&log.head()));
+        let mut frames = plain(&mut scene, &format!("{SUMDB}/lookup/example.com/x@v1.0.0"), note.as_bytes()).to_vec();
+        for (tile, content) in log.tiles().into_iter().filter(|_| tiles) {
+            frames.extend(plain(&mut scene, &format!("{SUMDB}/{tile}"), &content));
+        }
+        (artifacts(&scene), frames)
+    };
+    let (found, frames) = shown(true, true);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, text(&found[0], "fault")), (Code::ArtifactSumdbUntrusted, "altered_lookup"));
+    assert_eq!(found[0].subject.host.as_deref(), Some("log.example"));
+    assert!(found[0].summary.ends_with("It came from modules.corp.example at 10.44.0.20:80, without TLS."));
+    let cited = cited(&found[0]);
+    assert!(frames.iter().all(|frame| cited.contains(frame)), "{frames:?} in {cited:?}");
+    assert!(shown(false, true).0.is_empty());
+    // Without a tile there is nothing that it contradicts.
+    assert!(shown(true, false).0.is_empty());
+}
+
+#[test]
+fn a_fork_is_told_with_both_of_its_sides() {
+    let signer = Signer::new("log.example", 1);
+    let shown = |first: &str| {
+        let mut scene = run(Some(&signer));
+        let of = |name: &str| format!("example.com/{name} v1.0.0 {}\n", h1(&zip("package x\n")));
+        let one = Log { records: vec!["first\n".to_owned(), of("x")] };
+        let other = Log { records: vec![first.to_owned(), of("x"), of("y")] };
+        let mut frames = Vec::new();
+        for (name, id, log) in [("x", 1, &one), ("y", 2, &other)] {
+            let note = format!("{id}\n{}\n{}", of(name), signer.sign(&log.head()));
+            frames.extend(plain(&mut scene, &format!("{SUMDB}/lookup/example.com/{name}@v1.0.0"), note.as_bytes()));
+        }
+        for (tile, content) in other.tiles() {
+            frames.extend(plain(&mut scene, &format!("{SUMDB}/{tile}"), &content));
+        }
+        (artifacts(&scene), frames)
+    };
+    let (found, frames) = shown("forked\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, text(&found[0], "fault")), (Code::ArtifactSumdbUntrusted, "forked_log"));
+    let cited = cited(&found[0]);
+    assert!(frames.iter().all(|frame| cited.contains(frame)), "{frames:?} in {cited:?}");
+    assert!(shown("first\n").0.is_empty());
+}
+
+#[test]
 fn a_head_that_was_asked_for_before_a_newer_one_is_no_fault() {
     let signer = Signer::new("log.example", 1);
     let mut scene = run(Some(&signer));

@@ -231,6 +231,10 @@ fn lookup<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c Artifact> {
 fn about(case: &Case, artifact: &Artifact) -> Subject {
     let module = artifact.module().map(str::to_owned);
     let Origin::Exchange(index) = artifact.origin else { return Subject { module, ..Subject::default() } };
+    // What a module proxy relays is the database's all the same; who served it stands beside.
+    if let Some(database) = wire::relayed_database(case, artifact) {
+        return Subject { module, host: Some(database), ..Subject::default() };
+    }
     let exchange = case.exchanges.get(index);
     let connection = exchange.and_then(|exchange| case.connection(exchange.flow));
     let host = exchange.and_then(|exchange| exchange.host()).map(str::to_ascii_lowercase);
