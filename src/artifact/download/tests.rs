@@ -51,15 +51,20 @@ fn plain(scene: &mut Scene, path: &str, body: &[u8]) -> [u32; 3] {
     answer(scene, path, "200 OK", body)
 }
 
-/// The database as go asks it: lookup, then the tiles of the tree.
-fn database(scene: &mut Scene, signer: &Signer, recorded: &[u8], tiles: bool) -> [u32; 3] {
+/// A database's answer about the module, and its log.
+fn lookup(signer: &Signer, recorded: &[u8]) -> (String, Log) {
     let record = format!(
         "example.com/x v1.0.0 {}\nexample.com/x v1.0.0/go.mod {}\n",
         h1(recorded),
         go_mod_h1(GO_MOD.as_bytes())
     );
     let log = Log { records: vec!["first\n".to_owned(), record] };
-    let note = format!("1\n{}\n{}", log.records[1], signer.sign(&log.head()));
+    (format!("1\n{}\n{}", log.records[1], signer.sign(&log.head())), log)
+}
+
+/// The database as go asks it: lookup, then the tiles of the tree.
+fn database(scene: &mut Scene, signer: &Signer, recorded: &[u8], tiles: bool) -> [u32; 3] {
+    let (note, log) = lookup(signer, recorded);
     let frames = plain(scene, &format!("{SUMDB}/lookup/example.com/x@v1.0.0"), note.as_bytes());
     for (tile, content) in log.tiles().into_iter().filter(|_| tiles) {
         plain(scene, &format!("{SUMDB}/{tile}"), &content);
@@ -186,6 +191,26 @@ fn an_altered_record_is_told_with_the_tile_that_knows_better() {
     assert!(shown(false, true).0.is_empty());
     // Without a tile there is nothing that it contradicts.
     assert!(shown(true, false).0.is_empty());
+}
+
+#[test]
+fn a_record_that_lies_in_the_cache_as_well_is_one_and_what_came_is_cited() {
+    let (good, evil) = (zip("package x\n"), zip("package evil\n"));
+    let signer = Signer::new("log.example", 1);
+    let mut scene = run(Some(&signer));
+    plain(&mut scene, ZIP, &evil);
+    let frames = database(&mut scene, &signer, &good, true);
+    let disk = tempfile::tempdir().unwrap();
+    let store = disk.path().join("cache/download/sumdb/log.example/lookup/example.com");
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::write(store.join("x@v1.0.0"), lookup(&signer, &good).0).unwrap();
+    scene.disk.add(&disk.path().join("cache")).unwrap();
+    let lookups = scene.case().artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup).count();
+    let found = artifacts(&scene);
+    assert_eq!((lookups, found.len()), (2, 1), "{found:?}");
+    assert_eq!(found[0].summary.matches("log.example record 1").count(), 1, "{}", found[0].summary);
+    let cited = cited(&found[0]);
+    assert!(frames.iter().all(|frame| cited.contains(frame)), "{frames:?} in {cited:?}");
 }
 
 #[test]

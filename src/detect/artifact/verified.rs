@@ -222,9 +222,11 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
     }
 }
 
-/// The database's answer about the module of an artifact.
+/// The database's answer about the module of an artifact: of what came, the one that came as well.
 fn lookup<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c Artifact> {
-    case.artifacts.iter().find(|it| it.kind == ArtifactKind::SumdbLookup && it.name == artifact.name)
+    let came = |it: &Artifact| matches!(it.origin, Origin::Exchange(_));
+    let all = case.artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup && it.name == artifact.name);
+    all.max_by_key(|it| came(it) == came(artifact))
 }
 
 /// Module, and where it came over the wire the far end.
@@ -239,6 +241,8 @@ fn about(case: &Case, artifact: &Artifact) -> Subject {
     let connection = exchange.and_then(|exchange| case.connection(exchange.flow));
     let host = exchange.and_then(|exchange| exchange.host()).map(str::to_ascii_lowercase);
     match connection {
+        // A proxy's address is not that of who answered behind it.
+        Some(connection) if subject::is_proxy(case, connection) => Subject { module, host, ..Subject::default() },
         Some(connection) => Subject { module, ..subject::subject(host, connection) },
         None => Subject { module, host, ..Subject::default() },
     }
