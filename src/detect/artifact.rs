@@ -304,7 +304,9 @@ fn of_module(request: &ModuleRequest, exchange: &Exchange, module: &str) -> bool
 /// Whether it asks the checksum database, itself or through that host.
 fn is_of_sumdb(request: &ModuleRequest, exchange: &Exchange, host: &str) -> bool {
     let named = exchange.host().is_some_and(|asked| asked.eq_ignore_ascii_case(host));
-    request.kind.is_sumdb() && (named || request.sumdb.as_deref() == Some(host))
+    // Its name may have a path.
+    let relayed = |name: &String| name == host || name.split('/').next() == Some(host);
+    request.kind.is_sumdb() && (named || request.sumdb.as_ref().is_some_and(relayed))
 }
 
 /// The transfers of a module's archive, or of its go.mod, where they could be read.

@@ -133,7 +133,16 @@ fn a_record_that_no_tile_proves_accuses_moderately() {
     let mut scene = run(Some(&signer));
     plain(&mut scene, ZIP, &zip("package evil\n"));
     database(&mut scene, &signer, &zip("package x\n"), false);
-    assert_eq!(artifacts(&scene)[0].confidence(), Confidence::Moderate);
+    let found = artifacts(&scene);
+    assert_eq!(found[0].confidence(), Confidence::Moderate);
+    assert!(found[0].not_excluded.iter().any(|doubt| doubt.contains("database's answer")), "{found:?}");
+    // Where go took it, or complains of that very answer, the record proves nothing.
+    scene.go.exit = Some(0);
+    assert!(artifacts(&scene).is_empty());
+    scene.go.exit = Some(1);
+    scene.log("go: example.com/x@v1.0.0: verifying module: example.com/x@v1.0.0: cannot authenticate record data in server response\n");
+    let codes: Vec<_> = artifacts(&scene).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::ArtifactSumdbUntrusted]);
 }
 
 #[test]

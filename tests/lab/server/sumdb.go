@@ -40,6 +40,7 @@ type sumdb struct {
 //	flipped-tile   one bit of every tile is changed
 //	older          nothing is wrong: the lookup of farewell comes with an older head
 //	large          nothing is wrong: it has so many records that several tiles are needed
+//	grown          nothing is wrong: lookups come with an old head, and the tile of its edge is full by now
 func newSumdb(name, manners string) (*sumdb, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -55,7 +56,7 @@ func newSumdb(name, manners string) (*sumdb, error) {
 		filler(other)
 	}
 	for _, m := range published {
-		if m.path == modulePath && manners == "large" {
+		if m.path == modulePath && manners == "large" || m.path == farewellPath && manners == "grown" {
 			for number := range 300 {
 				filler(fmt.Sprintf("n%d", number))
 			}
@@ -79,6 +80,11 @@ func newSumdb(name, manners string) (*sumdb, error) {
 			zipSum = hashFiles(nil)
 		}
 		add(m, zipSum, hashFiles(map[string][]byte{"go.mod": []byte(m.mod())}))
+	}
+	if manners == "grown" {
+		for number := range 220 {
+			filler(fmt.Sprintf("later%d", number))
+		}
 	}
 	if manners == "forked" {
 		d.fork = append(slices.Clone(d.records), "example.com/d v1.0.0 "+modSum+"\n")
@@ -149,7 +155,7 @@ func (d *sumdb) lookup(name string) string {
 		id += len(d.records)
 	case d.manners == "forked" && farewell:
 		tree = d.fork
-	case d.manners == "older" && farewell:
+	case d.manners == "older" && farewell, d.manners == "grown":
 		tree = d.records[:id+1]
 	}
 	head := d.signedTree(tree)
@@ -165,6 +171,9 @@ func (d *sumdb) tile(path string) []byte {
 	var level, number int
 	width := 256
 	if n, _ := fmt.Sscanf(path, "/tile/8/%d/%d.p/%d", &level, &number, &width); n < 2 || level > 1 {
+		return nil
+	}
+	if end := number*256 + width; d.manners == "grown" && level == 0 && width < 256 && end < len(d.records) && end > 256 {
 		return nil
 	}
 	records := d.records

@@ -4,8 +4,8 @@ use super::disk;
 use crate::detect::artifact::transfer;
 use crate::detect::subject;
 use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Subject};
-use crate::go::GoErrorKind;
 use crate::go::target::ModuleRequest;
+use crate::go::{GoError, GoErrorKind};
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, CheckResult, Difference, Origin, Yardstick};
 use crate::observation::{Case, Exchange, Veil};
 use crate::reference::Reference;
@@ -13,11 +13,19 @@ use crate::reference::Reference;
 /// Tiles and answers of the other side of a fork that are cited.
 const FORK: usize = 6;
 
-/// Whether a difference is none in a recording: a tree head that was asked for before a newer one came, and an answer that
-/// is no answer of a database at all, which the family `http` tells.
-pub(super) fn says_nothing(difference: &Difference) -> bool {
-    difference.fault == "stale_head"
-        || (difference.fault == "altered_lookup" && difference.note.starts_with("malformed"))
+/// Whether a difference is none in a recording: a tree head that was asked for before a newer one came, an answer that is
+/// no answer of a database at all, which the family `http` tells, and a record that no tile proves here, where go has proven
+/// it or complains of the very record.
+pub(super) fn says_nothing(case: &Case, difference: &Difference) -> bool {
+    let of_database = |error: &GoError| {
+        matches!(error.kind.innermost(), GoErrorKind::SumdbUntrusted(_) | GoErrorKind::ChecksumMissing)
+    };
+    match difference.fault {
+        "stale_head" => true,
+        "altered_lookup" => difference.note.starts_with("malformed"),
+        "unproven_record" => case.go.exit == Some(0) || case.go.errors().iter().any(of_database),
+        _ => false,
+    }
 }
 
 /// Whether a note may be signed by the key that go goes by all the same: nothing says which that is, or go took it.
@@ -179,7 +187,8 @@ fn database(case: &Case, artifact: &Artifact) -> Option<String> {
 /// The checksum database in whose name another host gave that answer.
 pub(super) fn relayed_database(case: &Case, artifact: &Artifact) -> Option<String> {
     let request = ModuleRequest::from_url(url(case, artifact)?)?;
-    request.sumdb.filter(|name| *name != request.host && request.kind.is_sumdb())
+    let host = request.sumdb.filter(|_| request.kind.is_sumdb())?.split('/').next()?.to_owned();
+    (host != request.host).then_some(host)
 }
 
 /// Address, certificate and proxy of who answered.
