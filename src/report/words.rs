@@ -54,7 +54,7 @@ pub(super) const fn why(why: Why) -> &'static str {
         Why::Gap => "missing from the recording",
         Why::Truncated => "cut by the snap length",
         Why::EndOfCapture => "outside of the recorded time",
-        Why::NotGiven => "nothing to hold it against was given",
+        Why::NotGiven => "nothing was given that it could be held against",
     }
 }
 
