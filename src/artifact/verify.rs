@@ -2,7 +2,9 @@
 
 mod compare;
 mod facts;
+mod goroot;
 mod others;
+mod packages;
 mod releases;
 
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use super::note::VerifierKey;
 use super::sumdb::{self, Item, Record, Store, Verified};
 use crate::observation::artifact::{Artifact, Yardstick};
 use crate::reference::Releases;
+use crate::types::Timestamp;
 
 pub use facts::Facts;
 
@@ -53,6 +56,8 @@ pub struct Settings {
     pub releases: Releases,
     /// Blocks of keys that are trusted to sign releases, whatever their fingerprints.
     pub signing_keys: Vec<Vec<u8>>,
+    /// The time at which signatures that end, or are dated in the future, are judged.
+    pub judged: Option<Timestamp>,
     /// Threads that hash; 0 for as many as there are processors.
     pub threads: usize,
 }
@@ -134,7 +139,7 @@ pub fn run(
         parallel(&inventory.releases, settings.threads, progress, |path| releases::archive(path, settings, &keys));
     outcome.artifacts.extend(archives);
     for folder in &inventory.goroots {
-        let installed = releases::goroot(folder, inventory, &outcome);
+        let installed = goroot::goroot(folder, inventory, &outcome, &records);
         outcome.artifacts.push(installed);
     }
     let lonely = outcome.artifacts.is_empty();
