@@ -56,7 +56,9 @@ fn is_released_name(name: &str) -> bool {
     let platform = stem.split('.').position(|part| !part.starts_with(|c: char| c.is_ascii_digit()));
     let platform = platform.filter(|at| *at > 0).map(|at| stem.split('.').skip(at).collect::<Vec<_>>().join("."));
     platform.is_some_and(|platform| {
-        platform == "src" || platform.split_once('-').is_some_and(|(os, arch)| !os.is_empty() && !arch.is_empty())
+        let plain =
+            |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric() || b".-".contains(&c));
+        platform == "src" || platform.split_once('-').is_some_and(|(os, arch)| plain(os) && plain(arch))
     })
 }
 

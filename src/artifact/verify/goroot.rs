@@ -281,7 +281,8 @@ fn held(folder: &Path, found: &Found, good: &Release, foreign: bool, bytes: &mut
     } else if foreign {
         let count = difference.changed.len().saturating_add(difference.missing.len());
         told.push(format!(
-            "{} is a distribution's own build: {count} files are not as go.dev released them, and need not be",
+            "{count} files are not as go.dev released them; by its place {} is a distribution's own build, which need not be \
+             as they are",
             folder.display()
         ));
     } else {
@@ -319,25 +320,25 @@ pub(super) fn is_compiled(name: &str) -> bool {
         && !path.split('/').any(|part| part == "testdata" || ignored(part))
 }
 
-/// Whether go cannot do without a file of a release.
+/// Whether programs that people build could come out otherwise without a file of a release. The source of go's own tools
+/// is left out by many.
 fn is_used(name: &str) -> bool {
-    ["bin/", "pkg/tool/"].iter().any(|folder| name.starts_with(folder)) || (is_compiled(name) && !is_test(name))
+    let source = is_compiled(name) && !is_test(name) && !name.starts_with("src/cmd/");
+    source || ["bin/", "pkg/tool/"].iter().any(|folder| name.starts_with(folder))
 }
 
-/// go.env holds defaults that whoever installs Go may set. Where it sets nothing but how toolchains are chosen, that is told
-/// but is no change of Go: proxies and databases are another matter.
+/// go.env holds defaults that whoever installs Go may set. Where it says nothing new but how toolchains are chosen, that is
+/// told and is no change of Go: which proxy and which database are asked is another matter.
 fn only_chooses_toolchains(name: &str, place: &Path) -> Option<String> {
     if name != "go.env" {
         return None;
     }
     let text = fs::read_to_string(place).ok()?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let (own, mut kept): (Vec<&str>, Vec<&str>) = lines.partition(|line| line.starts_with("GOTOOLCHAIN="));
+    kept.sort_unstable();
     let defaults = ["GOPROXY=https://proxy.golang.org,direct", "GOSUMDB=sum.golang.org"];
-    let settings: Vec<&str> = lines.filter(|line| !defaults.contains(line)).collect();
-    settings
-        .iter()
-        .all(|line| line.starts_with("GOTOOLCHAIN="))
-        .then(|| format!("go.env was changed, and sets {}", settings.join(", ")))
+    (kept == defaults).then(|| format!("go.env was changed: it sets {}", own.join(", ")))
 }
 
 /// `linux-amd64`, by the folder that its tools lie in.

@@ -20,15 +20,17 @@ const MAX_LIST: u64 = 256 << 20;
 /// What sums of a package's own are worth.
 const WORTH: &str = "shows damage, not malice";
 
-/// Whether an installed Go is somebody else's build by its place and form.
+/// Where distributions and package managers install what they built themselves; go.dev's archives go elsewhere.
+const FOREIGN: [&str; 7] =
+    ["/usr/lib", "/usr/lib64", "/usr/share", "/nix/store", "/gnu/store", "/snap", "/opt/local/lib"];
+
+/// Whether an installed Go is somebody else's build by its place: where packages are installed, in a keg of Homebrew's, or
+/// with its source apart from its programs.
 pub(super) fn is_foreign(folder: &Path) -> bool {
-    let brewed = folder.parent().is_some_and(|keg| keg.join("INSTALL_RECEIPT.json").is_file());
-    let elsewhere = |name: &str| {
-        let target = fs::canonicalize(folder.join(name));
-        let own = fs::canonicalize(folder);
-        target.is_ok_and(|target| own.is_ok_and(|own| !target.starts_with(own)))
-    };
-    brewed || elsewhere("src") || elsewhere("VERSION")
+    let Ok(own) = fs::canonicalize(folder) else { return false };
+    let brewed = own.parent().is_some_and(|keg| keg.join("INSTALL_RECEIPT.json").is_file());
+    let apart = fs::canonicalize(own.join("src")).is_ok_and(|source| !source.starts_with(&own));
+    brewed || apart || FOREIGN.iter().any(|place| own.starts_with(place))
 }
 
 /// The files of an installed Go against the sums of the Debian packages that own them; nothing where none does.
@@ -66,7 +68,11 @@ pub(super) fn of_dpkg(folder: &Path, found: &Found) -> Option<Check> {
                 }
                 Some(Err(error)) => unread.push(format!("{shown}: {error}")),
                 None => {
-                    return Some(Check::open(Yardstick::Copy, path.display().to_string(), "MD5 needs OpenPGP built in"));
+                    return Some(Check::open(
+                        Yardstick::Copy,
+                        path.display().to_string(),
+                        "MD5 needs OpenPGP built in",
+                    ));
                 }
             }
             owned.insert(file);
