@@ -434,4 +434,4 @@ fn subkey_usable(key: &SignedPublicKey, subkey: &SignedPublicSubKey, time: u32) 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

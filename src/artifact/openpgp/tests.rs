@@ -18,7 +18,7 @@ const MADE: u32 = 1_704_067_200;
 const DAY: u32 = 86_400;
 const YEAR: u32 = 365 * DAY;
 /// When files are signed unless a test says otherwise.
-const SIGNED: u32 = MADE + YEAR / 2;
+pub(crate) const SIGNED: u32 = MADE + YEAR / 2;
 
 /// What a signature says of itself, beside its issuer.
 #[derive(Clone)]
@@ -114,7 +114,11 @@ impl Maker {
         config.sign_subkey_binding(&self.primary, &self.public.primary_key, &Password::empty(), subkey).unwrap()
     }
 
-    /// With a subkey for signing.
+    pub(crate) fn signing_subkey(&mut self, seed: u8) {
+        self.subkey(seed, &terms(SignatureType::SubkeyBinding, MADE, vec![may(true)]), true);
+    }
+
+    /// With a subkey for signing, and a primary key that is not.
     fn with_subkey(more: Vec<SubpacketData>) -> Self {
         let mut maker = Self::with(1, &terms(SignatureType::CertPositive, MADE, vec![may(false)]));
         let more = [vec![may(true)], more].concat();
@@ -234,9 +238,9 @@ fn revocations_count_by_their_reason() {
         let revoked = |time, why: Vec<SubpacketData>| {
             let mut maker = if by_subkey { Maker::with_subkey(vec![]) } else { Maker::new(1) };
             if by_subkey {
-                maker.revoke_subkey(time, why)
+                maker.revoke_subkey(time, why);
             } else {
-                maker.revoke(time, why)
+                maker.revoke(time, why);
             }
             told(verify(&maker.keys(), &maker.sign(DATA)))
         };

@@ -454,6 +454,3 @@ fn below_go(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok()?.strip_prefix("go/")?;
     (!name.is_empty() && !name.ends_with('/')).then(|| name.to_owned())
 }
-
-#[cfg(test)]
-mod tests;

@@ -50,8 +50,14 @@ pub(super) fn of_dpkg(folder: &Path, found: &Found) -> Option<Check> {
             unread.push(path.display().to_string());
             continue;
         };
-        let sums: Vec<(PathBuf, &str)> =
-            text.lines().filter_map(|line| line.split_once("  ")).map(|(sum, file)| (root.join(file), sum)).collect();
+        // Not its manual pages and changelogs, which lie elsewhere and are often left out.
+        let of_go = |file: &str| Path::new(file).components().any(|part| Some(part.as_os_str()) == own.file_name());
+        let sums: Vec<(PathBuf, &str)> = text
+            .lines()
+            .filter_map(|line| line.split_once("  "))
+            .filter(|(_, file)| of_go(file))
+            .map(|(sum, file)| (root.join(file), sum))
+            .collect();
         if !sums.iter().any(|(file, _)| places.contains_key(file)) {
             continue;
         }
@@ -61,10 +67,7 @@ pub(super) fn of_dpkg(folder: &Path, found: &Found) -> Option<Check> {
                 Some(Ok(own)) if own == sum => {}
                 Some(Ok(_)) => difference.changed.push(shown),
                 Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                    // Documentation is often left out on purpose.
-                    if !file.starts_with(root.join("usr/share/doc")) {
-                        difference.missing.push(shown);
-                    }
+                    difference.missing.push(shown);
                 }
                 Some(Err(error)) => unread.push(format!("{shown}: {error}")),
                 None => {
@@ -197,6 +200,3 @@ fn of_debian(text: &str, name: &str) -> Option<String> {
     };
     line.flatten().or_else(stanza).filter(|hash| is_sha256(hash)).map(str::to_owned)
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,7 +3,7 @@
 //! A hash that no list has accuses nobody, as lists are older than some releases; neither does a signature that is not
 //! there, or one by a key that was not given.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Settings, packages};
 use crate::artifact::dirhash::{self, hex};
@@ -91,7 +91,7 @@ fn shown(path: &Path) -> String {
 }
 
 #[cfg(feature = "openpgp")]
-fn signed(path: &Path, signature: &PathBuf, settings: &Settings, keys: &super::Keys) -> Check {
+fn signed(path: &Path, signature: &Path, settings: &Settings, keys: &super::Keys) -> Check {
     use std::fs::File;
     use std::io::BufReader;
 
@@ -134,7 +134,7 @@ fn signed(path: &Path, signature: &PathBuf, settings: &Settings, keys: &super::K
 }
 
 #[cfg(not(feature = "openpgp"))]
-fn signed(_: &Path, signature: &PathBuf, _: &Settings, _: &super::Keys) -> Check {
+fn signed(_: &Path, signature: &Path, _: &Settings, _: &super::Keys) -> Check {
     Check::open(Yardstick::OpenPgp, shown(signature), "this goprobe was built without OpenPGP")
 }
 
