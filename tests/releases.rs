@@ -370,6 +370,16 @@ fn a_toolchain_that_go_unpacked_is_its_module() {
             None => fs::remove_file(folder.path(&place)).unwrap(),
         }
     }
+    // Records of the module are as good for what was unpacked as for the zip.
+    let tree = format!("mod/{TOOLCHAIN}");
+    let h1 = hash_of(&folder, &tree);
+    for (hash, codes, result) in
+        [(h1.as_str(), vec![], "agrees"), ("h1:AAAA=", vec!["artifact.cache_modified"], "differs")]
+    {
+        folder.write("p/go.sum", format!("golang.org/toolchain v0.0.1-go1.99.1.linux-amd64 {hash}\n").as_bytes());
+        let (_, told, checks) = folder.verify(&[&tree, "p/go.sum"], &[]);
+        assert_eq!((told, of(&checks, "go_sum")[0].0), (codes.into_iter().map(str::to_owned).collect(), result));
+    }
     // An installed Go against the module.
     for (name, text) in release() {
         folder.write(&format!("go/{name}"), text.as_bytes());
@@ -379,6 +389,35 @@ fn a_toolchain_that_go_unpacked_is_its_module() {
     folder.write("go/bin/go", b"EVIL");
     let (_, codes, _) = folder.verify(&["go", entry], &[]);
     assert_eq!(codes, ["artifact.sdk_mismatch"]);
+}
+
+fn hash_of(folder: &Folder, name: &str) -> String {
+    let (_, out, _) = goprobe(&["verify", "--format", "json", folder.path(name).to_str().unwrap()]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    report["artifacts"][0]["hash"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn archives_for_windows_are_zips() {
+    let folder = Folder::new();
+    let mut zip = Stored::default();
+    for (name, text) in release() {
+        let name = name.replace("linux_amd64", "windows_amd64");
+        zip.add(&format!("go/{name}"), text.as_bytes());
+        folder.write(&format!("go/{name}"), text.as_bytes());
+    }
+    let bytes = zip.finish();
+    for name in ["go1.99.1.windows-amd64.zip", "go1.99.1.windows-amd64 (1).zip"] {
+        folder.write(name, &bytes);
+        let (_, codes, checks) = folder.verify(&["go", name], &[]);
+        assert_eq!((codes, of(&checks, "copy")[0].0), (vec![], "agrees"));
+    }
+    folder.write("go/bin/go", b"EVIL");
+    assert_eq!(folder.verify(&["go", "go1.99.1.windows-amd64.zip"], &[]).1, ["artifact.sdk_mismatch"]);
+    // Whatever it is called, an archive of Go is no module.
+    folder.write("go.zip", &bytes);
+    let (status, codes, checks) = folder.verify(&["go.zip"], &[]);
+    assert_eq!((status, codes, of(&checks, "release_list")[0].0), (Some(3), vec![], "not_assessed"));
 }
 
 #[test]
@@ -579,12 +618,16 @@ fn public_lists_and_the_shipped_ones_agree() {
         let fields: Vec<&str> = line.split('\t').collect();
         compare(fields[1], fields[2]);
     }
-    // goenv has two hashes that go.dev never had; the first is that of the same release for arm64.
+    // goenv has two hashes that go.dev never had (the first is that of the same release for arm64), one of another release,
+    // and one for two files.
     assert_eq!(
         differing,
         [
             "go1.13rc1.linux-armv6l.tar.gz be16145c9fa218340766b19edd175b109adab826155add2fd504430a751aaa19",
             "go1.14.7.linux-armv6l.tar.gz fe5b6f6e441f3cb7b53ebf1a010bbebcb720ac98124984cfe2e51d72b8a58c71",
+            "go1.18beta1.freebsd-386.tar.gz d3ea61c33445c6f9cfa5543b199badf6a9953cfb8fa825986fd6f2cba4355e63",
+            "go1.20rc1.freebsd-386.tar.gz 3a24e5b8f36fb70e602f8cfe3cd10ce75efe70f240707817a9379a1058929fba",
+            "go1.20rc1.freebsd-amd64.tar.gz 3a24e5b8f36fb70e602f8cfe3cd10ce75efe70f240707817a9379a1058929fba",
         ]
     );
     println!("{compared} hashes compared, {without} files have none");

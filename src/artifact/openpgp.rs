@@ -24,6 +24,9 @@ const MAX_SIGNATURES: usize = 16;
 /// What begins an armored block (RFC 9580 §6.2).
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 
+/// Which key, where a signature does not say it.
+const UNNAMED: &str = "that it does not name";
+
 /// A signature that is good.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signed {
@@ -152,11 +155,13 @@ impl Keys {
         now: Option<u32>,
     ) -> Result<Signed, SignatureError> {
         let malformed = |why: &str| SignatureError::Malformed(why.to_owned());
-        let over_text = match signature.typ() {
-            Some(SignatureType::Binary) => false,
-            Some(SignatureType::Text) => true,
-            _ => return Err(malformed("it is not over a file")),
-        };
+        if signature.config().is_none() {
+            let (key, why) = (UNNAMED.to_owned(), "has a form that is not known".to_owned());
+            return Err(SignatureError::Unprovable { key, why });
+        }
+        if !matches!(signature.typ(), Some(SignatureType::Binary | SignatureType::Text)) {
+            return Err(malformed("it is not over a file"));
+        }
         let time = signature.created().ok_or_else(|| malformed("it does not say when it was made"))?.as_secs();
         let mut told = None;
         for key in &self.0 {
@@ -166,7 +171,7 @@ impl Keys {
                     .and_then(|()| usable(key, time))
                     .and_then(|own| signs(primary, own));
                 match judged {
-                    Ok(()) => return provable(signature, primary, over_text, now).map(|()| signed(key, primary, time)),
+                    Ok(()) => return provable(signature, primary, now).map(|()| signed(key, primary, time)),
                     Err(error) => told = told.max(Some(error)),
                 }
             }
@@ -176,7 +181,7 @@ impl Keys {
                     .and_then(|()| usable(key, time))
                     .and_then(|_| subkey_usable(key, subkey, time));
                 match judged {
-                    Ok(()) => return provable(signature, own, over_text, now).map(|()| signed(key, own, time)),
+                    Ok(()) => return provable(signature, own, now).map(|()| signed(key, own, time)),
                     Err(error) => told = told.max(Some(error)),
                 }
             }
@@ -187,7 +192,7 @@ impl Keys {
     fn unknown(&self, signature: &Signature) -> SignatureError {
         let issuers = signature.issuer_fingerprint().into_iter().map(|issuer| format!("{issuer:X}"));
         let ids = signature.issuer_key_id().into_iter().map(|id| format!("{id}").to_uppercase());
-        let key = issuers.chain(ids).next().unwrap_or_else(|| "that it does not name".to_owned());
+        let key = issuers.chain(ids).next().unwrap_or_else(|| UNNAMED.to_owned());
         let mut subkeys = self.0.iter().flat_map(|key| key.public_subkeys.iter().map(move |subkey| (key, subkey)));
         let newer = subkeys.any(|(key, subkey)| {
             binding(key, subkey).is_some_and(|binding| flags(binding).is_some_and(KeyFlags::sign))
@@ -299,6 +304,11 @@ fn check(signature: &Signature, key: &impl VerifyingKey, data: &mut (impl Read +
         let why = format!("rests on {hash}, which others can forge");
         return Err(SignatureError::Unprovable { key: name(key), why });
     }
+    // Programs do not agree on what of a file that is no text such a signature covers.
+    if signature.typ() == Some(SignatureType::Text) {
+        let why = "was made over text: it does not cover every byte".to_owned();
+        return Err(SignatureError::Unprovable { key: name(key), why });
+    }
     data.seek(SeekFrom::Start(0)).map_err(|error| SignatureError::Read(error.to_string()))?;
     signature.verify(key, data).map_err(|error| match error {
         pgp::errors::Error::IO { source, .. } => SignatureError::Read(source.to_string()),
@@ -310,16 +320,8 @@ fn check(signature: &Signature, key: &impl VerifyingKey, data: &mut (impl Read +
 }
 
 /// Whether a right signature proves anything.
-fn provable(
-    signature: &Signature,
-    key: &impl KeyDetails,
-    over_text: bool,
-    now: Option<u32>,
-) -> Result<(), SignatureError> {
+fn provable(signature: &Signature, key: &impl KeyDetails, now: Option<u32>) -> Result<(), SignatureError> {
     let not = |why: String| Err(SignatureError::Unprovable { key: name(key), why });
-    if over_text {
-        return not("was made over text: it does not cover every byte".to_owned());
-    }
     let Some(now) = now else { return Ok(()) };
     let made = signature.created().map(|made| made.as_secs()).unwrap_or_default();
     if made > now {

@@ -159,13 +159,6 @@ use super::openpgp::Keys;
 #[cfg(not(feature = "openpgp"))]
 struct Keys;
 
-#[cfg(not(feature = "openpgp"))]
-impl Keys {
-    const fn is_empty(&self) -> bool {
-        true
-    }
-}
-
 /// The keys that may sign releases: those that were named as such, and of those that lie among the rest the known ones.
 #[cfg(feature = "openpgp")]
 fn keys(inventory: &Inventory, settings: &Settings) -> Keys {

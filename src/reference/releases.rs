@@ -121,7 +121,23 @@ pub(super) fn is_line(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use crate::reference::Reference;
+
+    /// Lists that are kept by hand have had such mistakes.
+    #[test]
+    fn no_hash_stands_for_two_files_and_no_file_has_two() {
+        let reference = Reference::builtin().unwrap();
+        let (mut by_hash, mut by_name) = (BTreeMap::new(), BTreeMap::new());
+        for (list, hash, name) in reference.releases().all() {
+            let before = by_hash.insert(hash, name).filter(|before| *before != name);
+            assert_eq!(before, None, "{} has the hash of {name}", list.name);
+            let before = by_name.insert(name, hash).filter(|before| *before != hash);
+            assert_eq!(before, None, "{} has another hash of {name}", list.name);
+        }
+        assert_eq!(by_name.len(), 3931);
+    }
 
     #[test]
     fn released_files_have_their_hashes() {
@@ -130,6 +146,10 @@ mod tests {
         let old = releases.find("go1.17.3.linux-amd64.tar.gz").unwrap();
         assert_eq!(old.sha256, "550f9845451c0c94be679faf116291e7807a8d78b43149f9506c1b15eb89008c");
         assert_eq!(old.list, "go.dev/dl of 2021-11-17");
+        let known = releases.with_hash("550F9845451C0C94BE679FAF116291E7807A8D78B43149F9506C1B15EB89008C").unwrap();
+        assert_eq!(known.file, "go1.17.3.linux-amd64.tar.gz");
+        assert_eq!(releases.with_hash(""), None);
+        assert_eq!(releases.newest().unwrap().to_string(), "2026-08-20");
         assert!(releases.find("go1.26.0.linux-amd64.tar.gz").is_some());
         assert_eq!(releases.find("go1.26.0.linux-amd64.tar"), None);
         assert_eq!(releases.signers()[0].fingerprint, "EB4C1BFD4F042F6DDDCCEC917721F63BD38B4796");
