@@ -6,12 +6,14 @@
 
 pub mod collect;
 pub mod dirhash;
+pub mod download;
 pub mod gosum;
 pub mod module;
 pub mod module_zip;
 pub mod note;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
+pub mod recorded;
 pub mod sdk;
 pub mod sumdb;
 pub mod tlog;

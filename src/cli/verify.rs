@@ -15,6 +15,7 @@ use crate::artifact::collect::Inventory;
 use crate::artifact::dirhash::{hash_file, hex};
 use crate::artifact::module::ModuleVersion;
 use crate::artifact::note::VerifierKey;
+use crate::artifact::recorded::SUM_GOLANG_ORG;
 use crate::artifact::verify::{self, Settings};
 use crate::detect;
 use crate::diagnosis::{Circumstances, judge_artifacts};
@@ -23,8 +24,6 @@ use crate::observation::{Case, Health, Recording};
 use crate::reference::Reference;
 use crate::report::Input;
 
-/// The key of Go's own checksum database (cmd/go/internal/modfetch/key.go).
-const SUM_GOLANG_ORG: &str = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
 /// Steps in which progress is shown.
 const STEPS: usize = 200;
 

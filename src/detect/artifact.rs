@@ -1,10 +1,10 @@
-//! What go itself says of artifacts and of the checksum database, and what they were held against. The bytes are not
-//! looked at here.
+//! What go itself says of artifacts and of the checksum database, and what they were held against.
 
 mod verified;
 
 use std::collections::BTreeSet;
 
+use self::verified::Verified;
 use super::Detector;
 use super::subject::{connections_to, encrypted_answers};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, Subject};
@@ -12,6 +12,7 @@ use crate::go::env::{GoEnv, ModuleSource};
 use crate::go::log::Against;
 use crate::go::target::{ModuleRequest, RequestKind};
 use crate::go::{GoError, GoErrorKind};
+use crate::observation::artifact::ArtifactKind;
 use crate::observation::{Case, Exchange, Relevance};
 use crate::reference::Reference;
 use crate::types::Direction;
@@ -34,9 +35,9 @@ const CITED: usize = 8;
 /// Segments of one body that are cited.
 const BODY_SEGMENTS: usize = 64;
 
-fn assess(case: &Case, _: &Reference) -> Assessment {
+fn assess(case: &Case, reference: &Reference) -> Assessment {
     let mut known = BTreeSet::new();
-    let mut assessment = verified::assess(case);
+    let Verified { mut assessment, mut seen } = verified::assess(case, reference);
     for error in case.go.errors() {
         let finding = match error.kind.innermost() {
             GoErrorKind::ChecksumMismatch { .. } => mismatch(case, error),
@@ -46,11 +47,15 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
             _ => None,
         };
         let Some(mut finding) = finding else { continue };
+        if let Some(at) = seen.iter().position(|other| verified::same(&finding, other)) {
+            finding = verified::confirmed(finding, seen.swap_remove(at));
+        }
         if known.insert((finding.code, finding.subject.clone())) {
             finding.go_error = Some(error.text.clone());
             assessment.found.push(finding);
         }
     }
+    assessment.found.extend(seen);
     assessment
 }
 
@@ -123,6 +128,8 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
     if let Some(hash) = expected {
         finding = finding.with_text("expected", hash.clone());
     }
+    let kind = if *go_mod { ArtifactKind::GoMod } else { ArtifactKind::ModuleZip };
+    finding = verified::held_against(finding, case, kind);
     Some(match against {
         // The database's records are signed and cannot be changed by a project.
         Against::Sumdb(_) => finding,
@@ -302,32 +309,32 @@ fn answers(case: &Case, wanted: impl Fn(&ModuleRequest, &Exchange) -> bool) -> V
     };
     let found: Vec<&Exchange> = case.exchanges.iter().filter(judged).collect();
     let skipped = found.len().saturating_sub(CITED);
-    let mut cited = Vec::new();
-    for exchange in found.into_iter().skip(skipped) {
-        let Some(at) = exchange.response.or(exchange.request) else { continue };
-        let what = match (exchange.status, &exchange.error) {
-            (_, Some(error)) => error.clone(),
-            (Some(status), None) => status.to_string(),
-            (None, None) => "no answer".to_owned(),
-        };
-        let path =
-            exchange.url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
-        let path = path.split('?').next().unwrap_or_default();
-        cited.push(Evidence::segment("answer", at, exchange.flow, format!("{what} to /{path}")));
-        if let Some(end) = exchange.completed.filter(|end| *end != at) {
-            let hash =
-                exchange.body_sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-            let hash = hash.map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
-            let note = format!("{} byte(s){hash}", exchange.body_bytes);
-            let segments = case.connection(exchange.flow).into_iter().flat_map(|connection| {
-                connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0)
-            });
-            let within = segments.map(|segment| segment.at).filter(|segment| *segment > at && *segment < end);
-            for segment in within.take(BODY_SEGMENTS) {
-                cited.push(Evidence::segment("body", segment, exchange.flow, ""));
-            }
-            cited.push(Evidence::segment("body", end, exchange.flow, note));
+    found.into_iter().skip(skipped).flat_map(|exchange| transfer(case, exchange)).collect()
+}
+
+/// An answer: where it begins, the segments of its body, and where that ends.
+fn transfer(case: &Case, exchange: &Exchange) -> Vec<Evidence> {
+    let Some(at) = exchange.response.or(exchange.request) else { return Vec::new() };
+    let what = match (exchange.status, &exchange.error) {
+        (_, Some(error)) => error.clone(),
+        (Some(status), None) => status.to_string(),
+        (None, None) => "no answer".to_owned(),
+    };
+    let path = exchange.url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let path = path.split('?').next().unwrap_or_default();
+    let mut cited = vec![Evidence::segment("answer", at, exchange.flow, format!("{what} to /{path}"))];
+    if let Some(end) = exchange.completed.filter(|end| *end != at) {
+        let hash = exchange.body_sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let hash = hash.map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
+        let note = format!("{} byte(s){hash}", exchange.body_bytes);
+        let segments = case.connection(exchange.flow).into_iter().flat_map(|connection| {
+            connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0)
+        });
+        let within = segments.map(|segment| segment.at).filter(|segment| *segment > at && *segment < end);
+        for segment in within.take(BODY_SEGMENTS) {
+            cited.push(Evidence::segment("body", segment, exchange.flow, ""));
         }
+        cited.push(Evidence::segment("body", end, exchange.flow, note));
     }
     cited
 }

@@ -116,7 +116,7 @@ fn unpacked(folder: &Path, module: &ModuleVersion, outcome: &Outcome, records: &
         let difference = files.difference(&good);
         for check in &mut checks {
             if let CheckResult::Differs(known) = &mut check.result {
-                list(known, &difference, Path::new(&path));
+                list(known, &difference, &path);
             }
         }
     }
@@ -287,7 +287,7 @@ fn held(folder: &Path, found: &Found, good: &Release, foreign: bool, bytes: &mut
         ));
     } else {
         let mut differs = Difference { fault: "changed_goroot", ..Difference::default() };
-        list(&mut differs, &difference, Path::new(path));
+        list(&mut differs, &difference, path);
         if !good.known {
             differs.note.push_str(", which no record is known of either");
         }

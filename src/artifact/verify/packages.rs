@@ -90,7 +90,7 @@ pub(super) fn of_dpkg(folder: &Path, found: &Found) -> Option<Check> {
     difference.added = added.map(|(place, _)| place.display().to_string()).collect();
     Some(if difference != FileDifference::default() {
         let mut differs = Difference { fault: "changed_goroot", ..Difference::default() };
-        list(&mut differs, &difference, Path::new("dpkg's own sums"));
+        list(&mut differs, &difference, &"dpkg's own sums");
         Check::differs(Yardstick::Copy, owners.swap_remove(0), differs)
     } else if unread.is_empty() {
         Check::agrees(Yardstick::Copy, format!("{with} (MD5: {WORTH})"))

@@ -7,9 +7,27 @@ use std::path::Path;
 
 use super::{Settings, packages};
 use crate::artifact::dirhash::{self, hex};
+use crate::artifact::download::DownloadedRelease;
 use crate::artifact::sdk;
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, Difference, Origin, Yardstick};
 use crate::reference::Releases;
+
+/// The hash of an archive that came over the wire.
+pub(super) fn downloaded(release: &DownloadedRelease, settings: &Settings) -> Artifact {
+    let hash = release.sha256.as_ref().map(|sha256| hex(sha256));
+    let check = match &hash {
+        Err(why) => Check::open(Yardstick::ReleaseList, "", *why),
+        Ok(sha256) => listed(&release.name, sha256, &settings.releases),
+    };
+    Artifact {
+        kind: ArtifactKind::SdkArchive,
+        name: release.name.clone(),
+        origin: Origin::Exchange(release.exchange),
+        hash: hash.ok(),
+        bytes: release.bytes,
+        checks: vec![check],
+    }
+}
 
 /// Hash and signature of an archive.
 pub(super) fn archive(path: &Path, settings: &Settings, keys: &super::Keys) -> Artifact {

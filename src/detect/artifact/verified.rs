@@ -1,43 +1,80 @@
 //! Artifacts that were held against records: what each difference means.
 
+mod disk;
+mod wire;
+
+pub(super) use self::wire::{confirmed, held_against, same};
+
 use std::collections::BTreeMap;
 
 use crate::detect::subject;
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, CheckResult, Difference, Origin, Yardstick};
 use crate::observation::{Case, Veil};
+use crate::reference::Reference;
 
 /// Names of files that a summary gives.
 const NAMED: usize = 3;
 
-pub(super) fn assess(case: &Case) -> Assessment {
-    let mut assessment = Assessment::default();
+/// What the artifacts of a case come to.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    /// What could not be told, and what is wrong with files where there is no recording.
+    pub(super) assessment: Assessment,
+    /// What is wrong with what a recording shows, or what lies beside it. go may have said so itself.
+    pub(super) seen: Vec<Finding>,
+}
+
+pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
+    let mut verified = Verified::default();
+    let recorded = case.recording.packets > 0 || case.go.log.is_some() || case.go.exit.is_some();
     for artifact in &case.artifacts {
         let mut wrong: BTreeMap<(Code, bool), Vec<(&Check, &Difference)>> = BTreeMap::new();
         for check in &artifact.checks {
             match &check.result {
                 CheckResult::Agrees => {}
-                CheckResult::Differs(difference) => {
-                    let code = code(artifact.kind, check.yardstick);
-                    let idle = difference.fault == "changed_header";
-                    wrong.entry((code, idle)).or_default().push((check, difference));
+                CheckResult::Differs(difference) if recorded && wire::says_nothing(difference) => {}
+                CheckResult::Differs(difference)
+                    if wire::may_have_another_key(case, reference, artifact, difference) =>
+                {
+                    let why = "signed by a key that is not known here; go's settings (--go-env) tell which it goes by";
+                    verified.assessment.not_assessed.push(open(artifact, check, why));
                 }
-                CheckResult::Open(why) if matches!(artifact.origin, Origin::Path(_)) => {
-                    assessment.not_assessed.push(NotAssessed {
-                        code: code(artifact.kind, check.yardstick),
-                        subject: Subject { module: artifact.module().map(str::to_owned), ..Subject::default() },
-                        veil: Veil::NotGiven,
-                        hint: why.clone(),
-                    });
+                CheckResult::Differs(difference) => {
+                    let mut code = Some(code(artifact.kind, check.yardstick));
+                    if recorded && matches!(artifact.origin, Origin::Path(_)) {
+                        code = code.and_then(|code| disk::code(case, artifact, difference, code));
+                    }
+                    let idle = difference.fault == "changed_header";
+                    if let Some(code) = code {
+                        wrong.entry((code, idle)).or_default().push((check, difference));
+                    }
+                }
+                CheckResult::Open(why) if !recorded => {
+                    verified.assessment.not_assessed.push(open(artifact, check, why));
                 }
                 CheckResult::Open(_) => {}
             }
         }
+        if recorded && wrong.is_empty() {
+            verified.assessment.not_assessed.extend(wire::unjudged(artifact));
+        }
         for ((code, _), checks) in wrong {
-            assessment.found.extend(finding(case, artifact, code, &checks));
+            let found = finding(case, artifact, code, &checks);
+            if recorded { verified.seen.extend(found) } else { verified.assessment.found.extend(found) }
         }
     }
-    assessment
+    verified.seen = wire::joined(std::mem::take(&mut verified.seen));
+    verified
+}
+
+fn open(artifact: &Artifact, check: &Check, why: &str) -> NotAssessed {
+    NotAssessed {
+        code: code(artifact.kind, check.yardstick),
+        subject: Subject { module: artifact.module().map(str::to_owned), ..Subject::default() },
+        veil: Veil::NotGiven,
+        hint: why.to_owned(),
+    }
 }
 
 /// What a difference is called.
@@ -59,17 +96,21 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     let of_wire = matches!(artifact.origin, Origin::Exchange(_));
     let fault = match (code, difference.fault) {
         (Code::ArtifactCacheModified, _) | (_, "vendored_files" | "changed_header" | "stale_head") => Fault::Client,
+        (Code::ArtifactInvalidZip, _) if of_wire => Fault::Upstream,
         _ if of_wire => Fault::Interference,
         _ => Fault::Altered,
     };
     let confidence = match difference.fault {
         "unproven_record" | "stale_head" => Confidence::Moderate,
+        // Sure is what came, not who made it so.
+        _ if of_wire => Confidence::Strong,
         _ => Confidence::Proven,
     };
     let evidence = place(case, artifact)?;
     let summary = summary(artifact, code, checks);
     let mut finding = Finding::new(code, fault, confidence, about(case, artifact), evidence, summary)
         .with_evidence(checks.iter().filter_map(|(check, _)| record(case, artifact, check)))
+        .with_evidence(wire::transfers(case, artifact, checks))
         .with_text("kind", artifact.kind.name())
         .with_list("against", checks.iter().map(|(check, _)| named(check)))
         .with_class(class(artifact, difference));
@@ -102,6 +143,9 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
         ("stale_head", _) => finding.with_severity(Severity::Medium),
         _ => finding,
     };
+    if of_wire {
+        finding = wire::told(finding, case, artifact);
+    }
     if difference.fault == "stale_head" {
         finding = finding.not_excluding("files that were put together from several machines");
     }
@@ -158,21 +202,29 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
         CheckResult::Differs(difference) => difference.expected.clone().unwrap_or_default(),
         _ => String::new(),
     };
+    let with = check.with.strip_prefix("go.mod in ").unwrap_or(&check.with);
     match check.yardstick {
+        Yardstick::Copy if with.contains("://") => {
+            let other = case.artifacts.iter().find(|it| wire::url(case, it) == Some(with))?;
+            place(case, other).map(|evidence| Evidence { role: "record", note, ..evidence })
+        }
         Yardstick::GoSum | Yardstick::ZipHash | Yardstick::Copy | Yardstick::OpenPgp
-            if check.with.contains(['/', '\\', '.']) =>
+            if with.contains(['/', '\\', '.']) =>
         {
-            let (path, line) = without_line(&check.with);
+            let (path, line) = without_line(with);
             let note = if line.is_empty() { note } else { format!("line {line}: {note}") };
             Some(Evidence::path("record", path, note))
         }
         Yardstick::SumdbRecord => {
-            let lookups = case.artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup);
-            let lookup = lookups.into_iter().find(|it| it.name == artifact.name)?;
-            place(case, lookup).map(|evidence| Evidence { role: "record", note, ..evidence })
+            place(case, lookup(case, artifact)?).map(|evidence| Evidence { role: "record", note, ..evidence })
         }
         _ => None,
     }
+}
+
+/// The database's answer about the module of an artifact.
+fn lookup<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c Artifact> {
+    case.artifacts.iter().find(|it| it.kind == ArtifactKind::SumdbLookup && it.name == artifact.name)
 }
 
 /// Module, and where it came over the wire the far end.
