@@ -97,6 +97,11 @@ impl Inventory {
             return true;
         }
         if let Some(module) = tree_of(folder, root) {
+            // What go unpacks of a toolchain is an installed Go, with more files in it than its zip.
+            if module.path == sdk::TOOLCHAIN {
+                self.goroots.push(folder.to_owned());
+                return true;
+            }
             self.trees.push(Placed { path: folder.to_owned(), module: Some(module) });
             return true;
         }
@@ -171,6 +176,8 @@ impl Inventory {
             self.mods.push(Placed { path: path.to_owned(), module: None });
         } else if name.ends_with(".sum") {
             self.go_sums.push(path.to_owned());
+        } else if sdk::looks_like_release(name, &head) {
+            self.releases.push(path.to_owned());
         } else if head.starts_with(b"PK") && !sdk::is_release(name) && !name.ends_with(".zip") {
             self.zips.push(Placed { path: path.to_owned(), module: None });
         } else {

@@ -2,7 +2,9 @@
 
 mod compare;
 mod facts;
+mod goroot;
 mod others;
+mod packages;
 mod releases;
 
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use super::note::VerifierKey;
 use super::sumdb::{self, Item, Record, Store, Verified};
 use crate::observation::artifact::{Artifact, Yardstick};
 use crate::reference::Releases;
+use crate::types::Timestamp;
 
 pub use facts::{Facts, Place};
 
@@ -56,6 +59,8 @@ pub struct Settings {
     pub releases: Releases,
     /// Blocks of keys that are trusted to sign releases, whatever their fingerprints.
     pub signing_keys: Vec<Vec<u8>>,
+    /// The time at which signatures that end, or are dated in the future, are judged.
+    pub judged: Option<Timestamp>,
     /// Threads that hash; 0 for as many as there are processors.
     pub threads: usize,
 }
@@ -140,7 +145,7 @@ pub fn run(
     let releases = settings.downloaded.releases.iter();
     outcome.artifacts.extend(releases.map(|release| releases::downloaded(release, settings)));
     for folder in &inventory.goroots {
-        let installed = releases::goroot(folder, inventory, &outcome);
+        let installed = goroot::goroot(folder, inventory, &outcome, &records);
         outcome.artifacts.push(installed);
     }
     let lonely = outcome.artifacts.is_empty();
@@ -159,13 +164,6 @@ use super::openpgp::Keys;
 /// Without OpenPGP there are no keys.
 #[cfg(not(feature = "openpgp"))]
 struct Keys;
-
-#[cfg(not(feature = "openpgp"))]
-impl Keys {
-    const fn is_empty(&self) -> bool {
-        true
-    }
-}
 
 /// The keys that may sign releases: those that were named as such, and of those that lie among the rest the known ones.
 #[cfg(feature = "openpgp")]

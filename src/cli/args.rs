@@ -413,8 +413,19 @@ pub(super) enum RulesCommand {
         #[arg(long, value_enum, default_value_t = PlainFormat::Text)]
         format: PlainFormat,
     },
-    /// Import fresh lists from files (not built yet)
-    Update(Unbuilt),
+    /// Import fresh lists from files: go.dev/dl (?mode=json&include=all), address ranges of Google and GitHub, intermediate
+    /// certificates. The network is not asked
+    Update {
+        /// Lists as their publishers offer them; what each is shows in its form
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Folder to write them to, for `--rules DIR`; without it, they go to standard output
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Day on which the lists were fetched [default: the day on which each file was last written]
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        checked: Option<String>,
+    },
 }
 
 #[cfg(test)]

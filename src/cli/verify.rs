@@ -38,7 +38,7 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<Exit> {
     if !args.report.quiet {
         remark(&inventory);
     }
-    let settings = settings(args, &reference)?;
+    let settings = Settings { judged: Some(started), ..settings(args, &reference)? };
     let shown = Progress::new(!args.report.quiet && std::io::stderr().is_terminal());
     let outcome = verify::run(&inventory, &settings, &|done, all| shown.show(done, all));
     shown.end();
