@@ -95,13 +95,17 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     let (first, difference) = checks.first()?;
     let of_wire = matches!(artifact.origin, Origin::Exchange(_));
     let fault = match (code, difference.fault) {
-        (Code::ArtifactCacheModified, _) | (_, "vendored_files" | "changed_header" | "stale_head") => Fault::Client,
+        (Code::ArtifactCacheModified, _)
+        | (_, "vendored_files" | "changed_header" | "stale_head" | "changed_goroot") => Fault::Client,
         (Code::ArtifactInvalidZip, _) if of_wire => Fault::Upstream,
         _ if of_wire => Fault::Interference,
         _ => Fault::Altered,
     };
+    // A database has one key; who signs releases has several in turn.
+    let another_key = code == Code::ArtifactSdkSignature && difference.fault == "unknown_key";
     let confidence = match difference.fault {
         "unproven_record" | "stale_head" => Confidence::Moderate,
+        _ if another_key => Confidence::Moderate,
         // Sure is what came, not who made it so.
         _ if of_wire => Confidence::Strong,
         _ => Confidence::Proven,
@@ -145,6 +149,12 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     };
     if of_wire {
         finding = wire::told(finding, case, artifact);
+    }
+    if matches!(artifact.kind, ArtifactKind::SdkArchive | ArtifactKind::Goroot) {
+        finding = finding.with_text("name", artifact.name.clone());
+    }
+    if another_key {
+        finding = finding.not_excluding("another key of the same signer, which was not given");
     }
     if difference.fault == "stale_head" {
         finding = finding.not_excluding("files that were put together from several machines");
