@@ -156,9 +156,11 @@ fn unread(path: &Path, why: &str) -> Artifact {
         Some("ziphash") => ArtifactKind::ZipHash,
         _ => ArtifactKind::ModuleTree,
     };
+    // A tree's name is half of its module's: that would be another module.
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Artifact {
         kind,
-        name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        name: if name.contains('@') { String::new() } else { name },
         origin: Origin::Path(path.display().to_string()),
         hash: None,
         bytes: 0,
