@@ -7,7 +7,7 @@ mod others;
 mod packages;
 mod releases;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::collect::Inventory;
@@ -16,7 +16,7 @@ use super::gosum::{GoSum, GoSumError};
 use super::module::ModuleVersion;
 use super::note::VerifierKey;
 use super::sumdb::{self, Item, Record, Store, Verified};
-use crate::observation::artifact::{Artifact, Yardstick};
+use crate::observation::artifact::{Artifact, ArtifactKind, Check, Origin, Yardstick};
 use crate::reference::Releases;
 use crate::types::Timestamp;
 
@@ -148,6 +148,7 @@ pub fn run(
         let installed = goroot::goroot(folder, inventory, &outcome, &records);
         outcome.artifacts.push(installed);
     }
+    outcome.artifacts.extend(inventory.unreadable.iter().map(|(path, why)| unread(path, why)));
     let lonely = outcome.artifacts.is_empty();
     outcome.artifacts.extend(others::go_sums(&records, lonely));
     outcome.artifacts.extend(others::vendors(inventory, &outcome));
@@ -156,6 +157,26 @@ pub fn run(
         .artifacts
         .sort_by(|one, other| (one.kind, &one.name, &one.origin).cmp(&(other.kind, &other.name, &other.origin)));
     Ok(outcome)
+}
+
+/// What was found and could not be looked at.
+fn unread(path: &Path, why: &str) -> Artifact {
+    let kind = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("zip") => ArtifactKind::ModuleZip,
+        Some("mod") => ArtifactKind::GoMod,
+        Some("ziphash") => ArtifactKind::ZipHash,
+        _ => ArtifactKind::ModuleTree,
+    };
+    // A tree's name is half of its module's: that would be another module.
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Artifact {
+        kind,
+        name: if name.contains('@') { String::new() } else { name },
+        origin: Origin::Path(path.display().to_string()),
+        hash: None,
+        bytes: 0,
+        checks: vec![Check::open(Yardstick::Format, "", format!("{}: {why}", path.display()))],
+    }
 }
 
 #[cfg(feature = "openpgp")]
@@ -245,10 +266,7 @@ fn parallel<T: Sync, R: Send>(
 
 impl From<(&str, Vec<u8>)> for Item {
     fn from((path, bytes): (&str, Vec<u8>)) -> Self {
-        Self {
-            origin: crate::observation::artifact::Origin::Path(path.to_owned()),
-            content: sumdb::Content::Bytes(bytes),
-        }
+        Self { origin: Origin::Path(path.to_owned()), content: sumdb::Content::Bytes(bytes) }
     }
 }
 
