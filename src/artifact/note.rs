@@ -97,7 +97,8 @@ pub enum NoteError {
 /// Splits a note and verifies its signatures: its text, with the final newline.
 ///
 /// # Errors
-/// [`NoteError`], as Go's `note.Open`.
+/// [`NoteError`], as Go's `note.Open`; and for two things that Go lets pass, though nobody who signs makes them: more than
+/// 1 MiB, and base64 whose last bits, which say nothing, are not zero.
 pub fn open<'a>(note: &'a [u8], keys: &[VerifierKey]) -> Result<&'a str, NoteError> {
     let malformed = NoteError::Malformed;
     if note.len() > MAX_NOTE {
@@ -128,7 +129,7 @@ pub fn open<'a>(note: &'a [u8], keys: &[VerifierKey]) -> Result<&'a str, NoteErr
         match keys.iter().find(|key| key.name == name && key.hash == hash) {
             None => signers.push(format!("{name}+{hash:08x}")),
             // A second signature by the same key is not looked at.
-            Some(key) if !verified.insert(key.hash) => {}
+            Some(_) if !verified.insert((name, hash)) => {}
             Some(key) => UnparsedPublicKey::new(&ED25519, &key.key)
                 .verify(text.as_bytes(), signature)
                 .map_err(|_| NoteError::Signature { name: name.to_owned(), hash })?,

@@ -12,8 +12,12 @@ use super::dirhash::{Sha256, sha256};
 
 /// Levels of the tree in one tile.
 const HEIGHT: u32 = 8;
+/// Levels of tiles that a tree can have.
+const LEVELS: u32 = 8;
 /// Nodes in a full tile.
 const FULL: usize = 1 << HEIGHT;
+/// Bytes of a tree note's text.
+const MAX_HEAD: usize = 1_000_000;
 /// Records that a database can have: Go counts them in a signed 64-bit number.
 const MAX_RECORDS: u64 = i64::MAX as u64;
 
@@ -27,9 +31,12 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the text of a tree note. What follows the third line is not looked at.
+    /// Reads the text of a tree note (tlog `ParseTree`). What follows the third line is not looked at.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        if text.len() > MAX_HEAD {
+            return None;
+        }
         let mut lines = text.strip_prefix("go.sum database tree\n")?.split('\n');
         let (size, root) = (lines.next()?, lines.next()?);
         lines.next()?;
@@ -50,12 +57,12 @@ pub struct Lookup<'a> {
     pub id: u64,
     /// Its text: what is hashed into the log.
     pub record: &'a str,
-    /// The signed tree head.
+    /// The signed tree head. It may be empty: go then takes the head that it knows.
     pub note: &'a [u8],
 }
 
 impl<'a> Lookup<'a> {
-    /// Reads an answer.
+    /// Reads an answer (tlog `ParseRecord`, but the number must be in the one form that databases write).
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -67,11 +74,34 @@ impl<'a> Lookup<'a> {
         let at = memchr::memmem::find(rest, b"\n\n").ok_or("no end of the record")?;
         let (record, note) = rest.split_at(at.saturating_add(1));
         let record = std::str::from_utf8(record).map_err(|_| "a record that is not UTF-8")?;
-        if record.chars().any(|c| c < ' ' && c != '\n') || record.starts_with('\n') {
-            return Err("a malformed record");
+        if has_controls(record) {
+            return Err("a record with control characters");
         }
         Ok(Self { id, record, note: note.get(1..).unwrap_or_default() })
     }
+}
+
+fn has_controls(text: &str) -> bool {
+    text.chars().any(|c| c < ' ' && c != '\n')
+}
+
+/// The hashes of the records in a data tile (`tile/8/data/…`): each record is followed by an empty line.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn data_nodes(tile: Tile, content: &[u8]) -> Result<Vec<Sha256>, &'static str> {
+    let mut rest = std::str::from_utf8(content).map_err(|_| "records that are not UTF-8")?;
+    if has_controls(rest) {
+        return Err("records with control characters");
+    }
+    let mut nodes = Vec::new();
+    while !rest.is_empty() {
+        let end = rest.find("\n\n").ok_or("a record without its end")?;
+        let (record, after) = rest.split_at(end.saturating_add(1));
+        nodes.push(record_hash(record.as_bytes()));
+        rest = after.get(1..).unwrap_or_default();
+    }
+    if nodes.len() == usize::from(tile.width) { Ok(nodes) } else { Err("another number of records than it says") }
 }
 
 /// The hash of a record as a leaf of the tree.
@@ -81,7 +111,12 @@ pub fn record_hash(record: &[u8]) -> Sha256 {
 }
 
 fn node_hash(left: &Sha256, right: &Sha256) -> Sha256 {
-    sha256(&[&[1][..], left, right].concat())
+    let mut both = [1; 65];
+    let (_, nodes) = both.split_at_mut(1);
+    for (byte, from) in nodes.iter_mut().zip(left.iter().chain(right)) {
+        *byte = *from;
+    }
+    sha256(&both)
 }
 
 /// The hash of a complete subtree whose leaves these are; their number is a power of two.
@@ -96,7 +131,7 @@ fn subtree(nodes: &[Sha256]) -> Option<Sha256> {
     }
 }
 
-/// Where a tile stands. Widths are up to 256; data tiles are not meant here.
+/// Where a tile of hashes stands. Widths are up to 256. A data tile stands where the hashes of its records do, at level 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Tile {
     /// Level of the tile: its nodes are of level 8 times that.
@@ -108,6 +143,35 @@ pub struct Tile {
 }
 
 impl Tile {
+    /// The node that stands for the whole tile: its place in the tile above, as the narrowest tile that ends with it. `None`
+    /// at the top.
+    #[must_use]
+    pub fn parent(self) -> Option<Self> {
+        let width = u16::try_from(self.number & 0xff).ok()?.checked_add(1)?;
+        let level = self.level.checked_add(1).filter(|level| *level < LEVELS)?;
+        Some(Self { level, number: self.number >> HEIGHT, width })
+    }
+
+    /// The tile of that place as a tree of that size has it: full, or at its right edge narrower. `None` where it has none.
+    #[must_use]
+    pub fn in_tree(self, size: u64) -> Option<Self> {
+        let nodes = size >> HEIGHT.checked_mul(self.level)?;
+        let width = nodes.checked_sub(self.number.checked_mul(256)?).filter(|width| *width > 0)?;
+        Some(Self { width: u16::try_from(width.min(256)).ok()?, ..self })
+    }
+
+    /// The tile whose last node is the record of that number.
+    #[must_use]
+    pub fn of_record(id: u64) -> Self {
+        Self { level: 0, number: id >> HEIGHT, width: u16::try_from(id & 0xff).unwrap_or(0).saturating_add(1) }
+    }
+
+    /// Reads the path of a data tile, `tile/8/data/x040/925.p/15`, as the place of its records' hashes.
+    #[must_use]
+    pub fn parse_data(path: &str) -> Option<Self> {
+        Self::parse(&format!("tile/8/0/{}", path.strip_prefix("tile/8/data/")?))
+    }
+
     /// Reads the path beneath a database's address, `tile/8/0/x040/925.p/15`. Tiles of other heights are none.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
@@ -123,7 +187,7 @@ impl Tile {
             let value = Some(digits).filter(|digits| digits.len() == 3)?.parse::<u64>().ok()?;
             tile.number = tile.number.checked_mul(1000)?.checked_add(value)?;
         }
-        (tile.level < 8 && tile.to_string() == path).then_some(tile)
+        (tile.level < LEVELS && tile.to_string() == path).then_some(tile)
     }
 }
 
@@ -155,7 +219,7 @@ pub fn nodes(tile: Tile, content: &[u8]) -> Option<Vec<Sha256>> {
 
 /// The tiles at the right edge of a tree of that size, with the widths that they have in it, lowest level first.
 pub fn edge(size: u64) -> impl Iterator<Item = Tile> {
-    (0..8_u32).filter_map(move |level| {
+    (0..LEVELS).filter_map(move |level| {
         let nodes = size >> (HEIGHT * level);
         let width = u16::try_from(nodes % FULL as u64).ok().filter(|width| *width > 0)?;
         Some(Tile { level, number: nodes >> HEIGHT, width })
@@ -164,11 +228,11 @@ pub fn edge(size: u64) -> impl Iterator<Item = Tile> {
 
 /// The root hash of a tree whose edge tiles have these nodes, lowest level first, each cut to its width.
 #[must_use]
-pub fn root(edges: &[Vec<Sha256>]) -> Sha256 {
+pub fn root(edges: &[&[Sha256]]) -> Sha256 {
     // Complete subtrees from the right to the left: the smallest come from the lowest level's end.
     let mut hash = None;
     for nodes in edges {
-        let mut rest = nodes.as_slice();
+        let mut rest = *nodes;
         while !rest.is_empty() {
             let length = 1_usize << rest.len().trailing_zeros();
             let (before, last) = rest.split_at(rest.len().saturating_sub(length));
@@ -246,6 +310,7 @@ pub(super) mod tests {
         for size in [1, 2, 3, 7, 8, 255, 256, 257, 511, 512, 700, 1000] {
             let log = Log { records: (0..size).map(|number| format!("record {number}\n")).collect() };
             let edges: Vec<Vec<Sha256>> = edge(size).map(|tile| nodes(tile, &log.tile(tile)).unwrap()).collect();
+            let edges: Vec<&[Sha256]> = edges.iter().map(Vec::as_slice).collect();
             assert_eq!(root(&edges), log.root(), "{size}");
         }
         assert_eq!(root(&[]), sha256(b""));
@@ -301,7 +366,7 @@ pub(super) mod tests {
         let lookup = Lookup::parse(b"5\na v1 h1:x\na v1/go.mod h1:y\n\nnote\n\nsigned").unwrap();
         assert_eq!((lookup.id, lookup.record), (5, "a v1 h1:x\na v1/go.mod h1:y\n"));
         assert_eq!(lookup.note, b"note\n\nsigned");
-        for wrong in ["", "x\na\n\n", "5\n", "5\na\n", "05\na\n\n", "5\na\rb\n\n", "5\n\n\nx"] {
+        for wrong in ["", "x\na\n\n", "5\n", "5\na\n", "05\na\n\n", "5\na\rb\n\n", "+5\na\n\n"] {
             assert!(Lookup::parse(wrong.as_bytes()).is_err(), "{wrong:?}");
         }
     }

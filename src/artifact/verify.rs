@@ -192,7 +192,7 @@ fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
     };
     for (name, folders) in &inventory.databases {
         let name = others::database_name(name, folders, &settings.keys);
-        folders.iter().filter_map(|folder| Store::read(folder, &name).ok()).for_each(&mut add);
+        folders.iter().map(|folder| Store::read(folder, &name)).for_each(&mut add);
     }
     for path in &inventory.notes {
         others::loose_note(path).into_iter().for_each(&mut add);
