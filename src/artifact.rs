@@ -6,6 +6,7 @@
 
 pub mod collect;
 pub mod dirhash;
+pub mod download;
 pub mod gosum;
 pub mod module;
 pub mod module_zip;

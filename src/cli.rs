@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 #[cfg(all(feature = "capture", target_os = "linux"))]
 mod capture;
+mod downloads;
 mod examine;
 mod exit;
 mod explain;

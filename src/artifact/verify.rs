@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::collect::Inventory;
+use super::download::Downloaded;
 use super::gosum::{GoSum, GoSumError};
 use super::module::ModuleVersion;
 use super::note::VerifierKey;
@@ -16,7 +17,7 @@ use super::sumdb::{self, Item, Record, Store, Verified};
 use crate::observation::artifact::{Artifact, Yardstick};
 use crate::reference::Releases;
 
-pub use facts::Facts;
+pub use facts::{Facts, Place};
 
 /// Why verification cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,8 @@ pub struct Settings {
     pub keys: Vec<VerifierKey>,
     /// Parts of databases that lie nowhere on a disk.
     pub stores: Vec<Store>,
+    /// What came over the wire.
+    pub downloaded: Downloaded,
     /// The module and version of what does not say it itself.
     pub module: Option<ModuleVersion>,
     /// What is known of Go's releases.
@@ -127,12 +130,15 @@ pub fn run(
     let stores = stores(inventory, settings);
     records.databases = stores.iter().map(|store| sumdb::verify(store, &settings.keys)).collect();
     let tasks = facts::tasks(inventory, settings.module.as_ref());
-    let facts = parallel(&tasks, settings.threads, progress, facts::gather);
+    let mut facts = parallel(&tasks, settings.threads, progress, facts::gather);
+    facts.extend(settings.downloaded.facts.iter().cloned());
     let mut outcome = compare::all(facts, &records);
     let keys = keys(inventory, settings);
     let archives =
         parallel(&inventory.releases, settings.threads, progress, |path| releases::archive(path, settings, &keys));
     outcome.artifacts.extend(archives);
+    let releases = settings.downloaded.releases.iter();
+    outcome.artifacts.extend(releases.map(|release| releases::downloaded(release, settings)));
     for folder in &inventory.goroots {
         let installed = releases::goroot(folder, inventory, &outcome);
         outcome.artifacts.push(installed);
@@ -197,7 +203,7 @@ fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
     for path in &inventory.notes {
         others::loose_note(path).into_iter().for_each(&mut add);
     }
-    settings.stores.iter().cloned().for_each(add);
+    settings.stores.iter().chain(&settings.downloaded.stores).cloned().for_each(add);
     stores.sort_by(|one, other| one.name.cmp(&other.name));
     stores
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use anyhow::bail;
 
 use super::args::{Analyze, Facts, Format};
-use super::examine::{Examined, examine, now, overrides, present};
+use super::examine::{Disk, Examined, examine, now, overrides, present};
 use super::exit::Exit;
 use super::extract::{Extracted, Extraction};
 use super::output;
@@ -29,7 +29,8 @@ pub(super) fn run(args: &Analyze) -> anyhow::Result<Exit> {
     let extraction = extraction.map(|extraction| Rc::new(RefCell::new(extraction)));
     let bodies = extraction.as_ref().map(|extraction| Rc::clone(extraction) as Bodies);
     #[cfg_attr(not(feature = "probe"), expect(unused_mut, reason = "only answers of the network change it"))]
-    let mut examined = examine(&inputs, &args.facts, record.as_ref(), b"", args.report.observations, bodies)?;
+    let mut examined =
+        examine(&inputs, &args.facts, record.as_ref(), b"", args.report.observations, bodies, Disk::Elsewhere)?;
     let wrong = examined.case.health.wrong_secrets;
     if wrong > 0 && !args.report.quiet {
         output::remark(&format!(

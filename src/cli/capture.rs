@@ -13,7 +13,7 @@ use anyhow::Context as _;
 #[cfg(feature = "probe")]
 use super::args::AskAbout;
 use super::args::{Capture, Format};
-use super::examine::{described, examine, facts, now, overrides, present};
+use super::examine::{Disk, described, examine, facts, now, overrides, present};
 use super::exit::Exit;
 use super::go_settings::{as_lines, go_env, relevant};
 use super::output;
@@ -142,7 +142,8 @@ fn record_and_judge(args: &Capture) -> anyhow::Result<u8> {
     );
     record.stopped = recorded.to_its_end.then(|| stopped.nanos());
     let inputs = Input::open_all([recorded.file()])?;
-    let mut examined = examine(&inputs, &args.facts, Some(&record), &recorded.key_log, args.report.observations, None)?;
+    let mut examined =
+        examine(&inputs, &args.facts, Some(&record), &recorded.key_log, args.report.observations, None, Disk::Here)?;
     examined.mode = "capture";
     #[cfg(feature = "probe")]
     if !args.no_probe {

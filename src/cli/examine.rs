@@ -1,22 +1,26 @@
 //! From recordings to a report: what `analyze` and `capture` have in common.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 
 use super::args::{Facts, Format, ReportOptions, Threshold};
+use super::downloads;
 use super::exit::Exit;
 use super::run_record::RunRecord;
 use crate::analyzer::{Analyzer, KeyLog, Options};
+use crate::artifact::download::Downloads;
 use crate::detect;
 use crate::diagnosis::{Circumstances, Diagnosis, Level, Overrides, diagnose};
 use crate::finding::Assessment;
 use crate::go::GoRun;
 use crate::go::env::GoEnv;
 use crate::go::log::GoLog;
-use crate::observation::body::Bodies;
+use crate::observation::body::{Bodies, Several};
 use crate::observation::probe::Told;
 use crate::observation::{Case, Recording, Relevance};
 use crate::reference::Reference;
@@ -50,6 +54,16 @@ pub(super) struct Examined {
     pub(super) reference_asked: Option<Timestamp>,
 }
 
+/// Where the disk is that go downloaded to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Disk {
+    /// On this machine, and as go left it.
+    #[cfg(all(feature = "capture", target_os = "linux"))]
+    Here,
+    /// Nobody knows.
+    Elsewhere,
+}
+
 /// From recordings to what the detectors say: source, analyzer, reference and detectors, one after the other.
 pub(super) fn examine(
     inputs: &[source::Input],
@@ -58,6 +72,7 @@ pub(super) fn examine(
     key_log: &[u8],
     keep_all: bool,
     bodies: Option<Bodies>,
+    disk: Disk,
 ) -> anyhow::Result<Examined> {
     let reference = reference(facts)?;
     let mut go = go_run(facts)?;
@@ -71,9 +86,9 @@ pub(super) fn examine(
     let mut analyzer = Analyzer::new(&reference, go, options)
         .with_keys(keys)
         .with_owners(record.map(RunRecord::owners).unwrap_or_default());
-    if let Some(bodies) = bodies {
-        analyzer = analyzer.with_bodies(bodies);
-    }
+    let downloads = Rc::new(RefCell::new(Downloads::default()));
+    let sinks = bodies.into_iter().chain([Rc::clone(&downloads) as Bodies]).collect();
+    analyzer = analyzer.with_bodies(Rc::new(RefCell::new(Several::new(sinks))));
     while let Some(record) = reader.next() {
         analyzer.push(&record);
     }
@@ -86,7 +101,8 @@ pub(super) fn examine(
         ..Recording::default()
     };
     let damage = summary.damage.iter().take(8).map(|damage| format!("{} at offset {}", damage.what, damage.offset));
-    let case = analyzer.finish(files, damage.collect(), summary.damaged);
+    let mut case = analyzer.finish(files, damage.collect(), summary.damaged);
+    downloads::verify(&mut case, &mut downloads.borrow_mut(), &reference, disk);
     Ok(Examined {
         mode: "analyze",
         inputs: described(inputs)?,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, anyhow, bail};
 
 use super::args::{Facts, Format, Verify};
+use super::downloads::SUM_GOLANG_ORG;
 use super::examine::{self, Examined, now, overrides, present};
 use super::exit::Exit;
 use super::output;
@@ -23,8 +24,6 @@ use crate::observation::{Case, Health, Recording};
 use crate::reference::Reference;
 use crate::report::Input;
 
-/// The key of Go's own checksum database (cmd/go/internal/modfetch/key.go).
-const SUM_GOLANG_ORG: &str = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
 /// Steps in which progress is shown.
 const STEPS: usize = 200;
 

@@ -1,10 +1,10 @@
-//! What go itself says of artifacts and of the checksum database, and what they were held against. The bytes are not
-//! looked at here.
+//! What go itself says of artifacts and of the checksum database, and what they were held against.
 
 mod verified;
 
 use std::collections::BTreeSet;
 
+use self::verified::Verified;
 use super::Detector;
 use super::subject::{connections_to, encrypted_answers};
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, Subject};
@@ -12,6 +12,7 @@ use crate::go::env::{GoEnv, ModuleSource};
 use crate::go::log::Against;
 use crate::go::target::{ModuleRequest, RequestKind};
 use crate::go::{GoError, GoErrorKind};
+use crate::observation::artifact::ArtifactKind;
 use crate::observation::{Case, Exchange, Relevance};
 use crate::reference::Reference;
 use crate::types::Direction;
@@ -34,9 +35,9 @@ const CITED: usize = 8;
 /// Segments of one body that are cited.
 const BODY_SEGMENTS: usize = 64;
 
-fn assess(case: &Case, _: &Reference) -> Assessment {
+fn assess(case: &Case, reference: &Reference) -> Assessment {
     let mut known = BTreeSet::new();
-    let mut assessment = verified::assess(case);
+    let Verified { mut assessment, mut seen } = verified::assess(case, reference);
     for error in case.go.errors() {
         let finding = match error.kind.innermost() {
             GoErrorKind::ChecksumMismatch { .. } => mismatch(case, error),
@@ -46,11 +47,15 @@ fn assess(case: &Case, _: &Reference) -> Assessment {
             _ => None,
         };
         let Some(mut finding) = finding else { continue };
+        if let Some(at) = seen.iter().position(|other| verified::same(&finding, other)) {
+            finding = verified::confirmed(finding, seen.swap_remove(at));
+        }
         if known.insert((finding.code, finding.subject.clone())) {
             finding.go_error = Some(error.text.clone());
             assessment.found.push(finding);
         }
     }
+    assessment.found.extend(seen);
     assessment
 }
 
@@ -123,6 +128,8 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
     if let Some(hash) = expected {
         finding = finding.with_text("expected", hash.clone());
     }
+    let kind = if *go_mod { ArtifactKind::GoMod } else { ArtifactKind::ModuleZip };
+    finding = verified::held_against(finding, case, kind);
     Some(match against {
         // The database's records are signed and cannot be changed by a project.
         Against::Sumdb(_) => finding,

@@ -1,6 +1,7 @@
 //! Bodies of answers on their way: they are handed on as they arrive, and nobody before the sink holds them.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::rc::Rc;
 
@@ -30,3 +31,46 @@ pub trait BodySink: Debug {
 
 /// A sink that the readers of all connections share.
 pub type Bodies = Rc<RefCell<dyn BodySink>>;
+
+/// Several sinks that are one: each body goes to all of them.
+#[derive(Debug)]
+pub struct Several {
+    sinks: Vec<Bodies>,
+    begun: u64,
+    under_way: BTreeMap<BodyId, Vec<BodyId>>,
+}
+
+impl Several {
+    /// Joins them.
+    #[must_use]
+    pub const fn new(sinks: Vec<Bodies>) -> Self {
+        Self { sinks, begun: 0, under_way: BTreeMap::new() }
+    }
+
+    /// Each sink, with the name that it gave to the body.
+    fn each(&self, body: BodyId) -> impl Iterator<Item = (&Bodies, BodyId)> {
+        self.sinks.iter().zip(self.under_way.get(&body).into_iter().flatten().copied())
+    }
+}
+
+impl BodySink for Several {
+    fn begin(&mut self, exchange: &Exchange) -> BodyId {
+        let id = BodyId(self.begun);
+        self.begun += 1;
+        self.under_way.insert(id, self.sinks.iter().map(|sink| sink.borrow_mut().begin(exchange)).collect());
+        id
+    }
+
+    fn content(&mut self, body: BodyId, bytes: &[u8]) {
+        self.each(body).for_each(|(sink, id)| sink.borrow_mut().content(id, bytes));
+    }
+
+    fn hole(&mut self, body: BodyId, length: Option<u64>) {
+        self.each(body).for_each(|(sink, id)| sink.borrow_mut().hole(id, length));
+    }
+
+    fn end(&mut self, body: BodyId, exchange: &Exchange) {
+        self.each(body).for_each(|(sink, id)| sink.borrow_mut().end(id, exchange));
+        self.under_way.remove(&body);
+    }
+}

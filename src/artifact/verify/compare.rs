@@ -1,6 +1,7 @@
 //! The artifacts of each module held against records, against stored hashes, and against each other.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 
 use super::facts::{self, Facts};
@@ -40,7 +41,7 @@ fn nameless(facts: &Facts) -> Artifact {
         "",
         "nothing says of which module and version it is (--module M@V does)",
     ));
-    artifact(facts, facts.path.file_name().unwrap_or_default().to_string_lossy().into_owned(), checks)
+    artifact(facts, facts.place.file_name(), checks)
 }
 
 fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: &mut Outcome) {
@@ -71,9 +72,9 @@ fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: 
         let mut checks = own(facts);
         checks.extend(on_record(module, facts, Part::Zip, records));
         // Copies were held against it; where one differs, that is told of the copy.
-        let mut hashed = copies.iter().filter(|copy| copy.h1.is_some() && belong_together(&copy.path, &facts.path));
+        let mut hashed = copies.iter().filter(|copy| copy.h1.is_some() && belong_together(copy, facts));
         if let Some(copy) = hashed.clone().find(|copy| copy.h1 == facts.h1) {
-            checks.push(Check::agrees(Yardstick::Copy, copy.path.display().to_string()));
+            checks.push(Check::agrees(Yardstick::Copy, copy.place.to_string()));
         } else if checks.is_empty() && hashed.next().is_none() {
             checks.push(Check::open(Yardstick::GoSum, "", "nothing that was given has a hash of it"));
         }
@@ -85,7 +86,7 @@ fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: 
         let zip = copies.iter().find(|copy| copy.go_mod.is_some() && copy.unread.is_none());
         if let (Some(zip), Some(own)) = (zip, facts.go_mod) {
             let theirs = zip.go_mod.unwrap_or_default();
-            let with = format!("go.mod in {}", zip.path.display());
+            let with = format!("go.mod in {}", zip.place);
             checks.push(Check::equal(Yardstick::Copy, with, &hex(&theirs), &hex(&own)));
         }
         if checks.is_empty() {
@@ -110,9 +111,9 @@ impl<'a> Judged<'a> {
 
     fn hold_against_stored(&mut self, stored: &[&Facts]) {
         let Some(h1) = &self.facts.h1 else { return };
-        for hash in stored.iter().filter(|hash| belong_together(&self.facts.path, &hash.path)) {
+        for hash in stored.iter().filter(|hash| belong_together(self.facts, hash)) {
             let Some(expected) = &hash.h1 else { continue };
-            self.checks.push(Check::equal(Yardstick::ZipHash, hash.path.display().to_string(), expected, h1));
+            self.checks.push(Check::equal(Yardstick::ZipHash, hash.place.to_string(), expected, h1));
         }
     }
 
@@ -125,13 +126,14 @@ impl<'a> Judged<'a> {
             return;
         };
         let other = good.or_else(|| copies.iter().copied().find(|copy| copy.h1.is_some()));
-        let other = other.filter(|other| other.path != self.facts.path);
-        let other = other.or_else(|| copies.iter().copied().find(|it| it.path != self.facts.path && it.h1.is_some()));
+        let is_other = |facts: &&Facts| !std::ptr::eq(*facts, self.facts);
+        let other = other.filter(is_other);
+        let other = other.or_else(|| copies.iter().copied().find(|it| is_other(it) && it.h1.is_some()));
         if let Some((other, expected)) = other.and_then(|other| Some((other, other.h1.as_ref()?))) {
             // A good copy is not at fault for what others are.
-            let at_fault = good.is_some_and(|good| good.path == self.facts.path) && expected != h1;
+            let at_fault = good.is_some_and(|good| std::ptr::eq(good, self.facts)) && expected != h1;
             if !at_fault {
-                self.checks.push(Check::equal(Yardstick::Copy, other.path.display().to_string(), expected, h1));
+                self.checks.push(Check::equal(Yardstick::Copy, other.place.to_string(), expected, h1));
             }
         }
         if !self.has_hash_check() {
@@ -182,7 +184,7 @@ impl<'a> Judged<'a> {
         let differs = self.checks.iter().any(|check| {
             matches!(&check.result, CheckResult::Differs(difference) if difference.found == self.facts.h1 && difference.found.is_some())
         });
-        let Some(good) = good.filter(|good| differs && good.path != self.facts.path && good.h1 != self.facts.h1) else {
+        let Some(good) = good.filter(|good| differs && good.h1 != self.facts.h1) else {
             return;
         };
         let (Some(ours), Some(theirs)) = (facts::files(self.facts), facts::files(good)) else { return };
@@ -191,24 +193,23 @@ impl<'a> Judged<'a> {
             if let CheckResult::Differs(known) = &mut check.result
                 && known.found == self.facts.h1
             {
-                list(known, &difference, &good.path);
+                list(known, &difference, &good.place);
             }
         }
     }
 }
 
 /// Puts lists of files beside the hashes.
-pub(super) fn list(into: &mut Difference, files: &FileDifference, good: &Path) {
+pub(super) fn list(into: &mut Difference, files: &FileDifference, good: &impl Display) {
     let first = |names: &[String]| names.iter().take(LISTED).cloned().collect();
     into.changed = first(&files.changed);
     into.added = first(&files.added);
     into.missing = first(&files.missing);
     into.note = format!(
-        "{} changed, {} added, {} missing, compared with {}",
+        "{} changed, {} added, {} missing, compared with {good}",
         files.changed.len(),
         files.added.len(),
         files.missing.len(),
-        good.display()
     );
 }
 
@@ -281,7 +282,8 @@ fn on_record(module: &ModuleVersion, facts: &Facts, part: Part, records: &Record
 }
 
 /// Whether a stored hash is that of a copy: beside the zip, or in the cache that holds the tree.
-fn belong_together(copy: &Path, stored: &Path) -> bool {
+fn belong_together(copy: &Facts, stored: &Facts) -> bool {
+    let (Some(copy), Some(stored)) = (copy.place.path(), stored.place.path()) else { return false };
     if copy.extension().is_some_and(|extension| extension == "zip") {
         return copy.with_extension("ziphash") == stored;
     }
@@ -294,7 +296,7 @@ fn artifact(facts: &Facts, name: String, checks: Vec<Check>) -> Artifact {
     Artifact {
         kind: facts.kind,
         name,
-        origin: Origin::Path(facts.path.display().to_string()),
+        origin: facts.place.origin(),
         hash: facts.h1.clone(),
         bytes: facts.bytes,
         checks,
@@ -305,7 +307,10 @@ fn artifact(facts: &Facts, name: String, checks: Vec<Check>) -> Artifact {
 pub(super) fn good_files(module: &ModuleVersion, outcome: &Outcome) -> Option<(FileHashes, String)> {
     let name = module.to_string();
     let copies = outcome.artifacts.iter().filter(|it| {
-        it.name == name && matches!(it.kind, ArtifactKind::ModuleZip | ArtifactKind::ModuleTree) && it.hash.is_some()
+        it.name == name
+            && matches!(it.kind, ArtifactKind::ModuleZip | ArtifactKind::ModuleTree)
+            && it.hash.is_some()
+            && matches!(it.origin, Origin::Path(_))
     });
     let rank = |artifact: &&Artifact| {
         let wrong = artifact.checks.iter().any(|check| matches!(check.result, CheckResult::Differs(_)));
@@ -314,16 +319,5 @@ pub(super) fn good_files(module: &ModuleVersion, outcome: &Outcome) -> Option<(F
     };
     let copy = copies.max_by_key(rank)?;
     let Origin::Path(path) = &copy.origin else { return None };
-    let facts = Facts {
-        kind: copy.kind,
-        path: path.into(),
-        module: Some(module.clone()),
-        h1: None,
-        go_mod: None,
-        bytes: 0,
-        breaches: Vec::new(),
-        oddities: Vec::new(),
-        unread: None,
-    };
-    Some((facts::files(&facts)?, path.clone()))
+    Some((facts::files_at(copy.kind, Path::new(path), module)?, path.clone()))
 }

@@ -156,7 +156,7 @@ fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], outc
                 Check::agrees(Yardstick::Copy, path)
             } else {
                 let mut found = Difference { fault: "vendored_files", ..Difference::default() };
-                list(&mut found, &difference, Path::new(&path));
+                list(&mut found, &difference, &path);
                 Check::differs(Yardstick::Copy, path, found)
             }
         }

@@ -11,6 +11,7 @@ use super::compare::list;
 use super::{Outcome, Settings};
 use crate::artifact::collect::Inventory;
 use crate::artifact::dirhash::{self, FileDifference, FileHashes, Sha256, finished, hex};
+use crate::artifact::download::DownloadedRelease;
 use crate::artifact::module::ModuleVersion;
 use crate::artifact::sdk;
 use crate::artifact::zip::Archive;
@@ -20,6 +21,26 @@ use crate::observation::artifact::{Artifact, ArtifactKind, Check, Difference, Or
 const MAX_UNPACKED: u64 = 2 << 30;
 /// Where files that nobody released would be compiled or run.
 const LIVE: [&str; 3] = ["bin/", "src/", "pkg/tool/"];
+
+/// The hash of an archive that came over the wire.
+pub(super) fn downloaded(release: &DownloadedRelease, settings: &Settings) -> Artifact {
+    let hash = release.sha256.as_ref().map(|sha256| hex(sha256));
+    let check = match (&hash, settings.releases.find(&release.name)) {
+        (Err(why), _) => Check::open(Yardstick::ReleaseList, "", *why),
+        (Ok(sha256), Some(released)) => Check::equal(Yardstick::ReleaseList, released.list, &released.sha256, sha256),
+        (Ok(_), None) => Check::open(Yardstick::ReleaseList, "", NOT_LISTED),
+    };
+    Artifact {
+        kind: ArtifactKind::SdkArchive,
+        name: release.name.clone(),
+        origin: Origin::Exchange(release.exchange),
+        hash: hash.ok(),
+        bytes: release.bytes,
+        checks: vec![check],
+    }
+}
+
+const NOT_LISTED: &str = "the lists of releases do not have it: they may be older";
 
 /// Hash and signature of an archive.
 pub(super) fn archive(path: &Path, settings: &Settings, keys: &super::Keys) -> Artifact {
@@ -32,9 +53,7 @@ pub(super) fn archive(path: &Path, settings: &Settings, keys: &super::Keys) -> A
             let sha256 = hex(&sha256);
             checks.push(match settings.releases.find(&name) {
                 Some(released) => Check::equal(Yardstick::ReleaseList, released.list, &released.sha256, &sha256),
-                None => {
-                    Check::open(Yardstick::ReleaseList, "", "the lists of releases do not have it: they may be older")
-                }
+                None => Check::open(Yardstick::ReleaseList, "", NOT_LISTED),
             });
             (hash, bytes) = (Some(sha256), length);
         }
@@ -144,7 +163,7 @@ fn compared(files: &FileHashes, good: &BTreeMap<String, Sha256>, whole: bool, pa
         return Check::agrees(Yardstick::Copy, path);
     }
     let mut found = Difference { fault: "changed_goroot", ..Difference::default() };
-    list(&mut found, &difference, Path::new(&path));
+    list(&mut found, &difference, &path);
     Check::differs(Yardstick::Copy, path, found)
 }
 

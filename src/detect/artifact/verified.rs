@@ -1,43 +1,77 @@
 //! Artifacts that were held against records: what each difference means.
 
+mod wire;
+
+pub(super) use self::wire::{confirmed, held_against, same};
+
 use std::collections::BTreeMap;
 
 use crate::detect::subject;
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, CheckResult, Difference, Origin, Yardstick};
 use crate::observation::{Case, Veil};
+use crate::reference::Reference;
 
 /// Names of files that a summary gives.
 const NAMED: usize = 3;
 
-pub(super) fn assess(case: &Case) -> Assessment {
-    let mut assessment = Assessment::default();
+/// What the artifacts of a case come to.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    /// What is wrong with files, and what could not be told.
+    pub(super) assessment: Assessment,
+    /// What is wrong with what came over the wire. go may have said so itself.
+    pub(super) seen: Vec<Finding>,
+}
+
+pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
+    let mut verified = Verified::default();
+    let recorded = !case.exchanges.is_empty();
     for artifact in &case.artifacts {
         let mut wrong: BTreeMap<(Code, bool), Vec<(&Check, &Difference)>> = BTreeMap::new();
         for check in &artifact.checks {
             match &check.result {
                 CheckResult::Agrees => {}
+                CheckResult::Differs(difference) if recorded && wire::says_nothing(difference) => {}
+                CheckResult::Differs(difference)
+                    if wire::may_have_another_key(case, reference, artifact, difference) =>
+                {
+                    let why = "signed by a key that is not known here; go's settings (--go-env) tell which it goes by";
+                    verified.assessment.not_assessed.push(open(artifact, check, why));
+                }
                 CheckResult::Differs(difference) => {
                     let code = code(artifact.kind, check.yardstick);
                     let idle = difference.fault == "changed_header";
                     wrong.entry((code, idle)).or_default().push((check, difference));
                 }
-                CheckResult::Open(why) if matches!(artifact.origin, Origin::Path(_)) => {
-                    assessment.not_assessed.push(NotAssessed {
-                        code: code(artifact.kind, check.yardstick),
-                        subject: Subject { module: artifact.module().map(str::to_owned), ..Subject::default() },
-                        veil: Veil::NotGiven,
-                        hint: why.clone(),
-                    });
+                CheckResult::Open(why) if !recorded => {
+                    verified.assessment.not_assessed.push(open(artifact, check, why));
                 }
                 CheckResult::Open(_) => {}
             }
         }
+        if recorded && wrong.is_empty() {
+            verified.assessment.not_assessed.extend(wire::unjudged(artifact));
+        }
         for ((code, _), checks) in wrong {
-            assessment.found.extend(finding(case, artifact, code, &checks));
+            let found = finding(case, artifact, code, &checks);
+            match artifact.origin {
+                Origin::Exchange(_) => verified.seen.extend(found),
+                Origin::Path(_) => verified.assessment.found.extend(found),
+            }
         }
     }
-    assessment
+    verified.seen = wire::joined(std::mem::take(&mut verified.seen));
+    verified
+}
+
+fn open(artifact: &Artifact, check: &Check, why: &str) -> NotAssessed {
+    NotAssessed {
+        code: code(artifact.kind, check.yardstick),
+        subject: Subject { module: artifact.module().map(str::to_owned), ..Subject::default() },
+        veil: Veil::NotGiven,
+        hint: why.to_owned(),
+    }
 }
 
 /// What a difference is called.
@@ -59,11 +93,14 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     let of_wire = matches!(artifact.origin, Origin::Exchange(_));
     let fault = match (code, difference.fault) {
         (Code::ArtifactCacheModified, _) | (_, "vendored_files" | "changed_header" | "stale_head") => Fault::Client,
+        (Code::ArtifactInvalidZip, _) if of_wire => Fault::Upstream,
         _ if of_wire => Fault::Interference,
         _ => Fault::Altered,
     };
     let confidence = match difference.fault {
         "unproven_record" | "stale_head" => Confidence::Moderate,
+        // Sure is what came, not who made it so.
+        _ if of_wire => Confidence::Strong,
         _ => Confidence::Proven,
     };
     let evidence = place(case, artifact)?;
@@ -102,6 +139,9 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
         ("stale_head", _) => finding.with_severity(Severity::Medium),
         _ => finding,
     };
+    if of_wire {
+        finding = wire::told(finding, case, artifact);
+    }
     if difference.fault == "stale_head" {
         finding = finding.not_excluding("files that were put together from several machines");
     }
@@ -159,6 +199,10 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
         _ => String::new(),
     };
     match check.yardstick {
+        Yardstick::Copy if check.with.contains("://") => {
+            let other = case.artifacts.iter().find(|it| wire::url(case, it) == Some(check.with.as_str()))?;
+            place(case, other).map(|evidence| Evidence { role: "record", note, ..evidence })
+        }
         Yardstick::GoSum | Yardstick::ZipHash | Yardstick::Copy | Yardstick::OpenPgp
             if check.with.contains(['/', '\\', '.']) =>
         {

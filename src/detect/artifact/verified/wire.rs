@@ -1,0 +1,172 @@
+//! What came over the wire: who served it, and what only looks wrong there.
+
+use crate::detect::subject;
+use crate::finding::{Code, Confidence, Detail, Fault, Finding, NotAssessed, Subject};
+use crate::go::GoErrorKind;
+use crate::observation::artifact::{Artifact, ArtifactKind, CheckResult, Difference, Origin, Yardstick};
+use crate::observation::{Case, Exchange, Veil};
+use crate::reference::Reference;
+
+/// Whether a difference is none in a recording: a tree head that was asked for before a newer one came, and an answer that
+/// is no answer of a database at all, which the family `http` tells.
+pub(super) fn says_nothing(difference: &Difference) -> bool {
+    difference.fault == "stale_head"
+        || (difference.fault == "altered_lookup" && difference.note.starts_with("malformed"))
+}
+
+/// Whether a note may be signed by the key that go goes by all the same: nothing says which that is, or go took it.
+pub(super) fn may_have_another_key(
+    case: &Case,
+    reference: &Reference,
+    artifact: &Artifact,
+    difference: &Difference,
+) -> bool {
+    let told = case.go.env.as_ref().is_some_and(|env| env.get("GOSUMDB").is_some())
+        || reference.honest().sumdb_key.is_some()
+        || case.go.errors().iter().any(|error| matches!(error.kind.innermost(), GoErrorKind::SumdbUntrusted(_)));
+    difference.fault == "unknown_key"
+        && matches!(artifact.origin, Origin::Exchange(_))
+        && (!told || case.go.exit == Some(0))
+}
+
+/// An artifact of the wire that no record could be held against.
+pub(super) fn unjudged(artifact: &Artifact) -> Option<NotAssessed> {
+    let of_module = matches!(artifact.kind, ArtifactKind::ModuleZip | ArtifactKind::GoMod);
+    if !of_module || !matches!(artifact.origin, Origin::Exchange(_)) {
+        return None;
+    }
+    let on_record = |yardstick| matches!(yardstick, Yardstick::GoSum | Yardstick::SumdbRecord);
+    let agrees =
+        artifact.checks.iter().any(|check| on_record(check.yardstick) && matches!(check.result, CheckResult::Agrees));
+    if agrees {
+        return None;
+    }
+    let mut reasons = artifact.checks.iter().filter_map(|check| match &check.result {
+        CheckResult::Open(why) => Some(why.clone()),
+        _ => None,
+    });
+    Some(NotAssessed {
+        code: Code::ArtifactChecksumMismatch,
+        subject: Subject { module: artifact.module().map(str::to_owned), ..Subject::default() },
+        veil: Veil::NotGiven,
+        hint: reasons.next().unwrap_or_else(|| "nothing in the recording has a hash of it".to_owned()),
+    })
+}
+
+/// Findings about one database are one: its notes, tiles and answers hang together.
+pub(super) fn joined(found: Vec<Finding>) -> Vec<Finding> {
+    let mut joined: Vec<Finding> = Vec::new();
+    for finding in found {
+        let same = |other: &&mut Finding| {
+            finding.code == Code::ArtifactSumdbUntrusted
+                && other.code == finding.code
+                && other.subject.host == finding.subject.host
+        };
+        match joined.iter_mut().find(same) {
+            Some(known) => finding.evidence().iter().for_each(|evidence| known.cite(evidence.clone())),
+            None => joined.push(finding),
+        }
+    }
+    joined
+}
+
+/// Says who served it, and who else may have made it what it is.
+pub(super) fn told(finding: Finding, case: &Case, artifact: &Artifact) -> Finding {
+    let Some(exchange) = exchange(case, artifact) else { return finding };
+    let finding = finding.with_text("served_by", served_by(case, exchange)).with_text("url", exchange.url.clone());
+    match finding.code {
+        Code::ArtifactChecksumMismatch => finding.not_excluding("a mirror that keeps other bytes of this version"),
+        Code::ArtifactSumdbUntrusted => finding.not_excluding("a mirror of the database that is broken"),
+        Code::ArtifactInvalidZip => finding
+            .not_excluding("a module proxy or a cache before it that holds a broken file")
+            .not_excluding("somebody on the way who changes what is transferred"),
+        _ => finding,
+    }
+}
+
+/// Address, certificate and proxy of who answered.
+fn served_by(case: &Case, exchange: &Exchange) -> String {
+    let host = exchange.host().unwrap_or("the server");
+    let Some(connection) = case.connection(exchange.flow) else { return host.to_owned() };
+    let leaf = case
+        .handshakes
+        .iter()
+        .filter(|handshake| handshake.flow == exchange.flow)
+        .max_by_key(|handshake| handshake.layer)
+        .and_then(|handshake| handshake.certificates.seen()?.first())
+        .and_then(|id| case.certificate(*id));
+    let issuer = leaf.and_then(|leaf| leaf.facts()?.issuer.clone());
+    let shown = match issuer {
+        Some(issuer) => format!("with a certificate by {issuer}"),
+        None if exchange.url.starts_with("https:") => "with a certificate that was not seen".to_owned(),
+        None => "without TLS".to_owned(),
+    };
+    if subject::is_proxy(case, connection) {
+        format!("{host}, {shown}, through the proxy {}", connection.server)
+    } else {
+        format!("{host} at {}, {shown}", connection.server)
+    }
+}
+
+fn exchange<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c Exchange> {
+    match artifact.origin {
+        Origin::Exchange(index) => case.exchanges.get(index),
+        Origin::Path(_) => None,
+    }
+}
+
+/// What was asked for when it came.
+pub(super) fn url<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c str> {
+    exchange(case, artifact).map(|exchange| exchange.url.as_str())
+}
+
+/// Whether what go said and what was seen are one thing.
+pub(in super::super) fn same(said: &Finding, seen: &Finding) -> bool {
+    let about = said.subject.module.is_some() && said.subject.module == seen.subject.module;
+    said.code == seen.code && (about || said.code == Code::ArtifactSumdbUntrusted)
+}
+
+/// What go said, with what the recording shows of it.
+pub(in super::super) fn confirmed(mut said: Finding, seen: Finding) -> Finding {
+    said.set_confidence(said.confidence().max(seen.confidence()));
+    seen.evidence().iter().for_each(|evidence| said.cite(evidence.clone()));
+    for (key, value) in seen.details {
+        said.details.entry(key).or_insert(value);
+    }
+    for doubt in seen.not_excluded {
+        if !said.not_excluded.contains(&doubt) {
+            said.not_excluded.push(doubt);
+        }
+    }
+    said
+}
+
+/// Holds what go said of a module's bytes against those in the recording.
+pub(in super::super) fn held_against(mut said: Finding, case: &Case, kind: ArtifactKind) -> Finding {
+    let text = |key| match said.details.get(key) {
+        Some(Detail::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let (downloaded, expected) = (text("downloaded"), text("expected"));
+    let with_hash = |hash: &Option<String>| {
+        let copies =
+            case.artifacts.iter().filter(|it| it.kind == kind && it.module() == said.subject.module.as_deref());
+        copies.filter(|it| it.hash.is_some() && it.hash == *hash).find(|it| exchange(case, it).is_some())
+    };
+    let (same, true_one) = (with_hash(&downloaded), with_hash(&expected));
+    if let Some(copy) = same {
+        let evidence = super::place(case, copy);
+        said = told(said, case, copy).with_evidence(evidence).excluding(
+            "the bytes were changed on this machine after they came",
+            "those in the recording have the hash that go computed",
+        );
+        said.set_confidence(Confidence::Strong);
+    } else if let Some(copy) = true_one {
+        let evidence = super::place(case, copy);
+        said = said.with_evidence(evidence).not_excluding(
+            "a disk, or a program on this machine, that changed the bytes: those in the recording are as on record",
+        );
+        said.fault = Fault::Unknown;
+    }
+    said
+}
