@@ -138,6 +138,12 @@ pub fn open<'a>(note: &'a [u8], keys: &[VerifierKey]) -> Result<&'a str, NoteErr
     if verified.is_empty() { Err(NoteError::Unverified { signers }) } else { Ok(text) }
 }
 
+/// The names beneath a text that may be a note, whether or not they have signed it.
+pub fn signers(note: &[u8]) -> impl Iterator<Item = &str> {
+    let (_, signatures) = std::str::from_utf8(note).ok().and_then(|note| note.rsplit_once("\n\n")).unwrap_or_default();
+    signatures.lines().filter_map(|line| line.strip_prefix(DASH)?.split_once(' ')).map(|(name, _)| name)
+}
+
 fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+')
 }

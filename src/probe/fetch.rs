@@ -50,12 +50,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            requests: 20_000,
-            bytes: 1 << 20,
-            answer: Duration::from_secs(15),
-            all: Duration::from_secs(300),
-        }
+        Self { requests: 20_000, bytes: 1 << 20, answer: Duration::from_secs(15), all: Duration::from_secs(300) }
     }
 }
 
@@ -161,8 +156,11 @@ impl Mirror {
             Some((host, port)) => (host, Some(port.parse().map_err(|_| MirrorError::Url)?)),
             None => (authority, None),
         };
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_ascii_lowercase();
-        let is_name = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = address.unwrap_or(host).to_ascii_lowercase();
+        let is_name = address.is_none()
+            && !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
         let path = path.trim_end_matches('/');
         if !(is_name || host.parse::<IpAddr>().is_ok()) || !is_path(path) {
             return Err(MirrorError::Url);
@@ -335,7 +333,11 @@ async fn work(shared: Arc<Shared>) {
             Err(Unfetched::Failed(Failure::Timeout))
         });
         let mut state = shared.state();
-        let failed = matches!(&result, Err(Unfetched::Failed(_) | Unfetched::Proxy(_) | Unfetched::Long));
+        let failed = match &result {
+            Err(Unfetched::Status(status)) => *status >= 500 || *status == 429,
+            Err(Unfetched::Failed(_) | Unfetched::Proxy(_) | Unfetched::Long) => true,
+            _ => false,
+        };
         state.failures = if failed { state.failures.saturating_add(1) } else { 0 };
         state.done.push((index, result));
     }
@@ -352,6 +354,13 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream, Unfetched> {
         }
     }
     Err(Unfetched::Failed(last))
+}
+
+/// Whether it is a page, whatever its kind is said to be.
+fn is_page(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    let start = start.get(..start.len().min(9)).unwrap_or_default().to_ascii_lowercase();
+    start.starts_with(b"<!doctype") || start.starts_with(b"<html")
 }
 
 /// Whether it can stand in a request as it is.
@@ -407,8 +416,7 @@ impl Connection {
             return Ok((Err(Unfetched::Malformed("encoded, though nobody asked for that")), false));
         }
         let body = self.body(&head, limit).await?;
-        let page = head.html || body.trim_ascii_start().first() == Some(&b'<');
-        Ok((if page { Err(Unfetched::Page) } else { Ok(body) }, !head.close))
+        Ok((if head.html || is_page(&body) { Err(Unfetched::Page) } else { Ok(body) }, !head.close))
     }
 
     /// An answer whose body says nothing, and is read so that the connection can be kept.
@@ -506,7 +514,8 @@ impl Connection {
 
 impl Head {
     fn of(response: &httparse::Response<'_, '_>) -> Result<Self, Unfetched> {
-        let mut head = Self { status: response.code.unwrap_or(0), close: response.version != Some(1), ..Self::default() };
+        let mut head =
+            Self { status: response.code.unwrap_or(0), close: response.version != Some(1), ..Self::default() };
         for field in response.headers.iter() {
             let value = String::from_utf8_lossy(field.value);
             let value = value.trim();

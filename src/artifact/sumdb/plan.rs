@@ -4,10 +4,18 @@ use std::collections::BTreeSet;
 
 use super::Store;
 use super::read::{Notes, Tiles};
-use crate::artifact::note::VerifierKey;
+use crate::artifact::note::{self, VerifierKey};
 use crate::artifact::tlog::{self, Tile};
 
 impl Store {
+    /// The names beneath its notes, whether or not they have signed them.
+    #[must_use]
+    pub fn signers(&self) -> BTreeSet<String> {
+        let items = self.heads.iter().chain(self.lookups.iter().map(|(_, item)| item));
+        let notes = items.filter_map(|item| item.content.read().ok());
+        notes.flat_map(|note| note::signers(&note).map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
     /// The tiles that the proofs of its heads and lookups need and that it has not: those that prove the largest signed head,
     /// that every other head is an earlier state of that one, and that the records are in it. What no key of the database has
     /// signed needs no proof.
