@@ -204,6 +204,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn of_a_keys_signatures_the_first_counts() {
+        let (log, witness) = (Signer::new("log.example", 1), Signer::new("witness.example", 2));
+        let keys = std::slice::from_ref(&log.key);
+        let (good, bad) = (log.line("a text\n"), log.line("other\n"));
+        assert!(open(format!("a text\n\n{good}{bad}").as_bytes(), keys).is_ok());
+        let note = format!("a text\n\n{bad}{good}");
+        let wrong = open(note.as_bytes(), keys);
+        assert!(matches!(wrong, Err(NoteError::Signature { .. })), "{wrong:?}");
+        // A hundred signatures may be there, whoever made them.
+        for (count, allowed) in [(99, true), (100, false)] {
+            let note = format!("a text\n\n{}{good}", witness.line("a text\n").repeat(count));
+            assert_eq!(open(note.as_bytes(), keys).is_ok(), allowed, "{count}");
+        }
+        // One key's name with another's hash is an unknown key.
+        let other = Signer::new("log.example", 3);
+        assert!(open(format!("a text\n\n{}{good}", other.line("a text\n")).as_bytes(), keys).is_ok());
+    }
+
+    #[test]
     fn every_changed_bit_is_found() {
         let log = Signer::new("log.example", 1);
         let note = log.sign("a text\n").into_bytes();
@@ -225,6 +244,10 @@ pub(super) mod tests {
             ("text\n", "no signature block"),
             ("text\n\n", "no signature block"),
             ("text\n\n- a b\n", "without its dash"),
+            ("text\r\n\r\n\u{2014} a AAAA\r\n", "control characters"),
+            ("text\n\n\u{2014} a AAAAAAA=", "its last line is cut"),
+            ("text\n\n\u{2014} a+b AAAAAAA=\n", "without name or signature"),
+            ("text\n\n\u{2014} a AAAAAAB=\n", "not base64"),
             ("te\rxt\n\n\u{2014} a AAAA\n", "control characters"),
             ("text\n\n\u{2014} a AAAA\n", "too short"),
         ] {

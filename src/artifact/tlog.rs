@@ -62,7 +62,7 @@ pub struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    /// Reads an answer (tlog `ParseRecord`, but the number must be in the one form that databases write).
+    /// Reads an answer (tlog `ParseRecord`).
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -70,7 +70,9 @@ impl<'a> Lookup<'a> {
         let at = memchr::memchr(b'\n', answer).ok_or("no record number")?;
         let (id, rest) = answer.split_at(at);
         let rest = rest.get(1..).unwrap_or_default();
-        let id = std::str::from_utf8(id).ok().and_then(number).ok_or("a record number that is none")?;
+        // Go takes signs and zeros in front here.
+        let id = std::str::from_utf8(id).ok().and_then(|id| id.parse::<i64>().ok());
+        let id = id.and_then(|id| u64::try_from(id).ok()).ok_or("a record number that is none")?;
         let at = memchr::memmem::find(rest, b"\n\n").ok_or("no end of the record")?;
         let (record, note) = rest.split_at(at.saturating_add(1));
         let record = std::str::from_utf8(record).map_err(|_| "a record that is not UTF-8")?;
@@ -346,6 +348,30 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_tiles_place_in_a_tree() {
+        let tile = |path| Tile::parse(path).unwrap();
+        assert_eq!(tile("tile/8/0/002").in_tree(700), Some(tile("tile/8/0/002.p/188")));
+        assert_eq!(tile("tile/8/0/001.p/3").in_tree(700), Some(tile("tile/8/0/001")));
+        assert_eq!(tile("tile/8/0/003").in_tree(768), None);
+        assert_eq!(tile("tile/8/0/x999/x999/999").in_tree(1 << 62), Some(tile("tile/8/0/x999/x999/999")));
+        assert_eq!(tile("tile/8/0/x040/925").parent(), Some(tile("tile/8/1/159.p/222")));
+        assert_eq!(tile("tile/8/7/000").parent(), None);
+        assert_eq!(Tile::of_record(255), tile("tile/8/0/000"));
+        assert_eq!(Tile::of_record(256), tile("tile/8/0/001.p/1"));
+        assert_eq!(Tile::parse_data("tile/8/data/001.p/7"), Some(tile("tile/8/0/001.p/7")));
+    }
+
+    #[test]
+    fn data_tiles_are_the_records_behind_the_hashes() {
+        let tile = Tile { level: 0, number: 0, width: 2 };
+        let nodes = data_nodes(tile, b"a b c\nd e f\n\ng h i\n\n").unwrap();
+        assert_eq!(nodes, [record_hash(b"a b c\nd e f\n"), record_hash(b"g h i\n")]);
+        for wrong in ["", "a\n\n", "a\n\nb\n", "a\n\nb\n\nc\n\n", "a\n\nb\r\n\n"] {
+            assert!(data_nodes(tile, wrong.as_bytes()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn a_tile_has_the_length_of_its_width() {
         let tile = Tile { level: 0, number: 0, width: 2 };
         assert!(nodes(tile, &[0; 64]).is_some());
@@ -366,7 +392,10 @@ pub(super) mod tests {
         let lookup = Lookup::parse(b"5\na v1 h1:x\na v1/go.mod h1:y\n\nnote\n\nsigned").unwrap();
         assert_eq!((lookup.id, lookup.record), (5, "a v1 h1:x\na v1/go.mod h1:y\n"));
         assert_eq!(lookup.note, b"note\n\nsigned");
-        for wrong in ["", "x\na\n\n", "5\n", "5\na\n", "05\na\n\n", "5\na\rb\n\n", "+5\na\n\n"] {
+        for same in ["05\na\n\n", "+5\na\n\n"] {
+            assert_eq!(Lookup::parse(same.as_bytes()).unwrap().id, 5);
+        }
+        for wrong in ["", "x\na\n\n", "5\n", "5\na\n", "-5\na\n\n", "5\na\rb\n\n", " 5\na\n\n"] {
             assert!(Lookup::parse(wrong.as_bytes()).is_err(), "{wrong:?}");
         }
     }

@@ -5,7 +5,6 @@ mod facts;
 mod others;
 mod releases;
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -194,7 +193,7 @@ fn keys(_: &Inventory, _: &Settings) -> Keys {
 /// The modules that are given, as far as places, archives and go.sum lines name them: those that a checksum database can be
 /// asked about.
 #[must_use]
-pub fn modules(inventory: &Inventory, settings: &Settings) -> BTreeSet<ModuleVersion> {
+pub fn modules(inventory: &Inventory, settings: &Settings) -> std::collections::BTreeSet<ModuleVersion> {
     let lists = [&inventory.zips, &inventory.mods, &inventory.zip_hashes, &inventory.trees];
     let placed = lists.into_iter().flatten().filter_map(|placed| {
         let own = || {

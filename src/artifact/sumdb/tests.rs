@@ -169,17 +169,245 @@ fn an_altered_lookup_is_told_from_everything_else() {
     }
 }
 
+/// Whether something is told about a store that is not as it was: a fault, or a reason why it could not be proven.
+fn is_told(verified: &Verified) -> bool {
+    !faults(verified).is_empty() || open(verified) > 0
+}
+
+fn changed(bytes: &[u8], bit: usize) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    changed[bit / 8] ^= 1 << (bit % 8);
+    changed
+}
+
 #[test]
-fn every_changed_bit_of_a_lookup_is_found() {
+fn every_changed_bit_of_a_small_database_is_found() {
     let signer = signer();
-    let mut store = store(&log(20), &signer, &[7]);
-    let good = store.lookups[0].1.content.read().unwrap();
-    for at in 0..good.len() * 8 {
-        let mut changed = good.clone();
-        changed[at / 8] ^= 1 << (at % 8);
-        store.lookups[0].1 = item("db/lookup/x", changed);
-        assert!(!faults(&verify(&store, std::slice::from_ref(&signer.key))).is_empty(), "bit {at}");
+    let keys = std::slice::from_ref(&signer.key);
+    let log = log(20);
+    let mut store = store(&log, &signer, &[7]);
+    let data: Vec<u8> = log.records.iter().flat_map(|record| format!("{record}\n").into_bytes()).collect();
+    let place = Tile::parse("tile/8/0/000.p/20").unwrap();
+    store.data.entry(place).or_default().push(item("db/tile/8/data/000.p/20", data.clone()));
+    assert!(!is_told(&verify(&store, keys)));
+    let (lookup, head) = (store.lookups[0].1.content.read().unwrap(), store.heads[0].content.read().unwrap());
+    let tile = store.tiles[&place][0].content.read().unwrap();
+    let found = |store: &Store, what: &str, bit: usize, fault: bool| {
+        let verified = verify(store, keys);
+        assert!(if fault { !faults(&verified).is_empty() } else { is_told(&verified) }, "bit {bit} of the {what}");
+    };
+    for bit in 0..lookup.len() * 8 {
+        let mut store = store.clone();
+        store.lookups[0].1 = item("db/lookup/x", changed(&lookup, bit));
+        found(&store, "lookup", bit, true);
     }
+    for bit in 0..head.len() * 8 {
+        let mut store = store.clone();
+        store.heads[0] = item("db/latest", changed(&head, bit));
+        found(&store, "head", bit, true);
+    }
+    for bit in 0..tile.len() * 8 {
+        let mut store = store.clone();
+        store.tiles.get_mut(&place).unwrap()[0] = item("db/tile", changed(&tile, bit));
+        found(&store, "tile", bit, true);
+    }
+    for bit in 0..data.len() * 8 {
+        let mut store = store.clone();
+        store.data.get_mut(&place).unwrap()[0] = item("db/tile", changed(&data, bit));
+        found(&store, "data tile", bit, true);
+    }
+}
+
+fn of(verified: &Verified, kind: ArtifactKind, result: &CheckResult) -> usize {
+    let artifacts = verified.artifacts.iter().filter(|it| it.kind == kind);
+    artifacts.filter(|it| it.checks.iter().any(|check| check.result == *result)).count()
+}
+
+#[test]
+fn tiles_of_several_widths_in_one_place_are_each_held_against_the_tree() {
+    let signer = signer();
+    let keys = std::slice::from_ref(&signer.key);
+    let (log, grown) = (log(300), log(700));
+    let tile = |path: &str| Tile::parse(path).unwrap();
+    let mut store = store(&log, &signer, &[7]);
+    for narrow in ["tile/8/0/000.p/3", "tile/8/0/001.p/9"] {
+        store.tiles.entry(tile(narrow)).or_default().push(item("db/tile", log.tile(tile(narrow))));
+    }
+    assert!(!is_told(&verify(&store, keys)));
+    // A wider tile stands for a narrower one; what lies beyond the signed head is not proven.
+    store.tiles.remove(&tile("tile/8/0/001.p/44")).unwrap();
+    store.tiles.entry(tile("tile/8/0/001")).or_default().push(item("db/tile", grown.tile(tile("tile/8/0/001"))));
+    let verified = verify(&store, keys);
+    assert_eq!((faults(&verified), open(&verified)), (vec![], 1));
+    assert!(verified.records[&module(7)][0].proven);
+    // Two files of one place, one of them wrong: the right one serves, the wrong one is told.
+    let place = tile("tile/8/0/000");
+    let wrong = changed(&store.tiles[&place][0].content.read().unwrap(), 77);
+    store.tiles.get_mut(&place).unwrap().insert(0, item("db/tile", wrong));
+    let verified = verify(&store, keys);
+    assert_eq!(faults(&verified), [(ArtifactKind::SumdbTile, "tampered_tile")]);
+    assert!(verified.records[&module(7)][0].proven);
+}
+
+#[test]
+fn a_partial_tile_needs_the_full_one_or_its_own_head() {
+    let signer = signer();
+    let keys = std::slice::from_ref(&signer.key);
+    let (old, new) = (log(290), log(700));
+    let mut store = store(&new, &signer, &[3]);
+    let place = Tile::parse("tile/8/0/001.p/34").unwrap();
+    store.tiles.entry(place).or_default().push(item("db/tile", old.tile(place)));
+    assert!(!is_told(&verify(&store, keys)));
+    store.tiles.remove(&Tile { width: 256, ..place }).unwrap();
+    assert_eq!(open(&verify(&store, keys)), 1);
+    // The older head proves it, though nothing connects that head with the newer one.
+    store.lookups.push((module(280), item("db/lookup/x", answer(&old, &signer, 280))));
+    let verified = verify(&store, keys);
+    assert_eq!(of(&verified, ArtifactKind::SumdbTile, &CheckResult::Agrees), store.tiles.len());
+    assert!(verified.records[&module(280)][0].proven);
+    assert_eq!((faults(&verified), open(&verified)), (vec![], 1));
+}
+
+#[test]
+fn heads_beyond_the_tiles_stay_open_and_accuse_nobody() {
+    let signer = signer();
+    let keys = std::slice::from_ref(&signer.key);
+    let mut store = store(&log(300), &signer, &[7]);
+    store.heads = vec![item("db/latest", signer.sign(&log(5000).head()))];
+    let verified = verify(&store, keys);
+    assert_eq!(faults(&verified), []);
+    assert!(open(&verified) > 0 && verified.records[&module(7)][0].proven);
+}
+
+#[test]
+fn a_record_may_be_newer_than_its_answers_head_where_a_newer_one_is_known() {
+    let signer = signer();
+    let keys = std::slice::from_ref(&signer.key);
+    let (old, new) = (log(290), log(700));
+    let late = |id: usize, log: &Log| format!("{id}\n{}\n{}", new.records[id], signer.sign(&log.head()));
+    let mut store = store(&new, &signer, &[3]);
+    store.lookups.push((module(600), item("db/lookup/x", late(600, &old))));
+    let verified = verify(&store, keys);
+    assert!(!is_told(&verified) && verified.records[&module(600)][0].proven);
+    store.heads.clear();
+    store.lookups.remove(0);
+    assert_eq!(faults(&verify(&store, keys)), [(ArtifactKind::SumdbLookup, "altered_lookup")]);
+}
+
+#[test]
+fn an_answer_without_a_head_is_held_against_the_one_that_is_known() {
+    let signer = signer();
+    let mut store = store(&log(300), &signer, &[7]);
+    for (record, found) in [(record(7), vec![]), (record(8), vec![(ArtifactKind::SumdbLookup, "altered_lookup")])] {
+        store.lookups[0].1 = item("db/lookup/x", format!("7\n{record}\n"));
+        let verified = verify(&store, std::slice::from_ref(&signer.key));
+        assert_eq!(faults(&verified), found);
+        assert!(open(&verified) > 0 && !verified.records[&module(7)][0].proven);
+    }
+}
+
+#[test]
+fn only_the_lines_about_the_version_count_and_of_them_the_first_h1() {
+    let signer = signer();
+    let mut log = log(300);
+    log.records[7] =
+        "x y\nexample.com/m7 v1.0.0 h2:a\nexample.com/m7 v1.0.0 h1:b\nexample.com/m7 v1.0.0 h1:c\n".to_owned();
+    let mut store = store(&log, &signer, &[7]);
+    let verified = verify(&store, std::slice::from_ref(&signer.key));
+    assert!(!is_told(&verified));
+    assert_eq!(verified.records[&module(7)][0].zip.as_deref(), Some("h1:b"));
+    // The same with a line that the log does not have.
+    let text = String::from_utf8(store.lookups[0].1.content.read().unwrap()).unwrap();
+    store.lookups[0].1 = item("db/lookup/x", text.replacen("x y\n", "x y\nx y\n", 1));
+    assert_eq!(
+        faults(&verify(&store, std::slice::from_ref(&signer.key))),
+        [(ArtifactKind::SumdbLookup, "altered_lookup")]
+    );
+}
+
+#[test]
+fn a_head_is_stale_beside_newer_lookups_alone() {
+    let signer = signer();
+    let keys = std::slice::from_ref(&signer.key);
+    let mut store = store(&log(700), &signer, &[3]);
+    let old = signer.sign(&log(600).head());
+    store.heads = vec![item("kept/head of last year", old.clone()), item("other/latest", old)];
+    assert!(!is_told(&verify(&store, keys)));
+}
+
+#[test]
+fn what_cannot_be_read_stays_open_and_is_accused_of_nothing() {
+    let signer = signer();
+    let log = log(300);
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let write = |name: &str, content: &[u8]| {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    };
+    write("lookup/example.com/m7@v1.0.0", answer(&log, &signer, 7).as_bytes());
+    for (tile, content) in log.tiles() {
+        write(&tile.to_string(), &content);
+    }
+    let read = || verify(&Store::read(root, DB), std::slice::from_ref(&signer.key));
+    assert!(!is_told(&read()));
+    // Empty, too long, not a file, not a name; a folder in the place of a file with something in it.
+    write("latest", b"");
+    write("lookup/example.com/m8@v1.0.0", &vec![b'x'; usize::try_from(MAX_FILE).unwrap() + 1]);
+    write("lookup/example.com/.hidden", b"x");
+    write("lookup/example.com/m9@v1.0.0/inside", b"x");
+    write("tile/8/0/000.p/7", b"");
+    write("tile/4/0/000", b"x");
+    std::fs::create_dir_all(root.join("tile/8/0/000.p/9")).unwrap();
+    std::fs::create_dir_all(root.join("tile/8/1/003.p")).unwrap();
+    write("README", b"x");
+    let verified = read();
+    assert_eq!((faults(&verified), open(&verified)), (vec![], 7));
+    assert!(verified.records[&module(7)][0].proven);
+    let unread = verified.artifacts.iter().filter(|it| it.hash.is_none()).count();
+    assert_eq!(unread, 7);
+    assert_eq!(Store::read(&root.join("nowhere"), DB).strays.len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join("latest")).status();
+    if made.is_ok_and(|status| status.success()) {
+        let verified = verify(&Store::read(folder.path(), DB), &[signer().key]);
+        assert_eq!((faults(&verified), open(&verified)), (vec![], 1));
+    }
+}
+
+#[test]
+fn the_tiles_that_are_wanted_are_those_that_suffice() {
+    let signer = signer();
+    let keys = std::slice::from_ref(&signer.key);
+    let (old, new) = (log(290), log(700));
+    let whole = store(&new, &signer, &[3, 600]);
+    for heads in [&[&new][..], &[&old, &new], &[&log(1)], &[&log(256), &log(512)]] {
+        let mut bare = Store { name: DB.to_owned(), ..Store::default() };
+        for log in heads {
+            bare.heads.push(item("head", signer.sign(&log.head())));
+        }
+        let newest = heads.last().unwrap();
+        bare.lookups.push((module(0), item("lookup", answer(heads[0], &signer, 0))));
+        let wanted = bare.wanted_tiles(keys);
+        for tile in &wanted {
+            bare.tiles.entry(*tile).or_default().push(item("tile", newest.tile(*tile)));
+        }
+        assert!(!is_told(&verify(&bare, keys)), "{wanted:?}");
+        assert_eq!(bare.wanted_tiles(keys), []);
+        for tile in &wanted {
+            let mut less = bare.clone();
+            less.tiles.remove(tile);
+            assert!(is_told(&verify(&less, keys)), "{tile}");
+        }
+    }
+    assert_eq!(whole.wanted_tiles(keys), []);
+    assert_eq!(whole.signers().into_iter().collect::<Vec<_>>(), [DB]);
 }
 
 /// The module cache's own store of somebody, which is not part of the project.
