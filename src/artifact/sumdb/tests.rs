@@ -4,7 +4,7 @@ use super::*;
 use crate::artifact::note::VerifierKey;
 use crate::artifact::note::tests::{SUM_GOLANG_ORG, Signer};
 use crate::artifact::tlog::tests::Log;
-use crate::observation::artifact::{ArtifactKind, CheckResult};
+use crate::observation::artifact::{ArtifactKind, CheckResult, Yardstick};
 
 const DB: &str = "log.example";
 
@@ -184,11 +184,11 @@ fn changed(bytes: &[u8], bit: usize) -> Vec<u8> {
 fn every_changed_bit_of_a_small_database_is_found() {
     let signer = signer();
     let keys = std::slice::from_ref(&signer.key);
-    let log = log(20);
-    let mut store = store(&log, &signer, &[7]);
+    let log = log(6);
+    let mut store = store(&log, &signer, &[3]);
     let data: Vec<u8> = log.records.iter().flat_map(|record| format!("{record}\n").into_bytes()).collect();
-    let place = Tile::parse("tile/8/0/000.p/20").unwrap();
-    store.data.entry(place).or_default().push(item("db/tile/8/data/000.p/20", data.clone()));
+    let place = Tile::parse("tile/8/0/000.p/6").unwrap();
+    store.data.entry(place).or_default().push(item("db/tile/8/data/000.p/6", data.clone()));
     assert!(!is_told(&verify(&store, keys)));
     let (lookup, head) = (store.lookups[0].1.content.read().unwrap(), store.heads[0].content.read().unwrap());
     let tile = store.tiles[&place][0].content.read().unwrap();
@@ -442,28 +442,92 @@ fn all_lookups_of_a_real_cache_hold() {
     );
 }
 
+/// Signed notes that people have quoted, with what an independent verifier says of each.
+#[test]
+fn real_notes_are_believed_as_they_should_be() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/artifacts/sumdb/notes");
+    let Ok(table) = std::fs::read_to_string(folder.join("VERIFIED.tsv")) else {
+        println!("skipped: {} is not there", folder.display());
+        return;
+    };
+    let keys = [VerifierKey::parse(SUM_GOLANG_ORG).unwrap()];
+    let mut heads = 0;
+    for (name, valid) in table.lines().skip(1).filter_map(|line| line.split_once('\t')) {
+        let content = std::fs::read(folder.join(name)).unwrap();
+        let is_lookup = name.starts_with("lookup");
+        let store = |content: Vec<u8>| {
+            let mut store = Store { name: "sum.golang.org".to_owned(), ..Store::default() };
+            if is_lookup {
+                let text = String::from_utf8_lossy(&content).into_owned();
+                let mut words = text.lines().nth(1).unwrap_or("x y").split(' ').map(str::to_owned);
+                let module = ModuleVersion { path: words.next().unwrap(), version: words.next().unwrap_or_default() };
+                store.lookups.push((module, item("lookup", content)));
+            } else {
+                store.heads.push(item("head", content));
+            }
+            store
+        };
+        let signed = |content: Vec<u8>| {
+            let verified = verify(&store(content), &keys);
+            let mut checks = verified.artifacts[0].checks.iter();
+            let signed = checks.any(|it| it.yardstick == Yardstick::HeadSignature && it.result == CheckResult::Agrees);
+            signed && faults(&verified).is_empty()
+        };
+        assert_eq!(signed(content.clone()), valid == "True", "{name}");
+        if valid == "True" {
+            heads += 1;
+            // A witness's own signature is nothing that a database's key speaks for, nor is a record without its log's tiles.
+            let text = String::from_utf8(content.clone()).unwrap();
+            let from = if is_lookup { text.find("go.sum database tree").unwrap() } else { 0 };
+            let to = text.find("\u{2014} test.example").unwrap_or(text.len());
+            for bit in (from * 8..to * 8).step_by(3) {
+                assert!(!signed(changed(&content, bit)), "bit {bit} of {name}");
+            }
+        }
+    }
+    assert_eq!(heads, 10);
+}
+
 #[test]
 fn every_changed_bit_of_a_real_cache_is_found() {
     let Some(good) = real() else { return };
     let keys = [VerifierKey::parse(SUM_GOLANG_ORG).unwrap()];
-    // A small part of the store is enough of a tree to be quick: one lookup, the head, all tiles.
-    let mut store = good.clone();
-    store.lookups.truncate(1);
-    let lookup = store.lookups[0].1.content.read().unwrap();
-    for at in (0..lookup.len() * 8).step_by(97) {
-        let mut changed = lookup.clone();
-        changed[at / 8] ^= 1 << (at % 8);
-        let mut store = store.clone();
-        store.lookups[0].1 = item("db/lookup/x", changed);
-        assert!(!faults(&verify(&store, &keys)).is_empty(), "bit {at} of a lookup");
+    let wanted = |lookup: usize, head: bool| {
+        let mut part = Store { name: good.name.clone(), ..Store::default() };
+        part.lookups.push(good.lookups[lookup].clone());
+        part.heads.extend(good.heads.iter().filter(|_| head).cloned());
+        for tile in part.wanted_tiles(&keys) {
+            let wide = good.tiles.range(tile..=Tile { width: 256, ..tile }).next().unwrap();
+            part.tiles.entry(*wide.0).or_default().extend(wide.1.iter().cloned());
+        }
+        part
+    };
+    // A lookup with its own tiles: every third bit of it, and bits all over the tiles.
+    for at in (0..good.lookups.len()).step_by(97) {
+        let part = wanted(at, false);
+        assert!(faults(&verify(&part, &keys)).is_empty() && part.tiles.len() > 3);
+        let lookup = part.lookups[0].1.content.read().unwrap();
+        for bit in (0..lookup.len() * 8).step_by(13) {
+            let mut store = part.clone();
+            store.lookups[0].1 = item("lookup", changed(&lookup, bit));
+            let verified = verify(&store, &keys);
+            let proven = verified.records.values().flatten().any(|record| record.proven);
+            assert!(is_told(&verified) && !proven, "bit {bit} of lookup {at}");
+        }
+        for tile in part.tiles.keys() {
+            let bytes = part.tiles[tile][0].content.read().unwrap();
+            for bit in (0..bytes.len() * 8).step_by(bytes.len() * 8 / 5) {
+                let mut store = part.clone();
+                store.tiles.get_mut(tile).unwrap()[0] = item("tile", changed(&bytes, bit));
+                assert!(is_told(&verify(&store, &keys)), "bit {bit} of {tile}");
+            }
+        }
     }
-    let places: Vec<_> = store.tiles.keys().copied().step_by(23).collect();
-    for tile in places {
-        let mut store = good.clone();
-        let mut bytes = store.tiles[&tile][0].content.read().unwrap();
-        let at = bytes.len() / 3;
-        bytes[at] ^= 16;
-        store.tiles.get_mut(&tile).unwrap()[0].content = Content::Bytes(bytes);
-        assert!(!faults(&verify(&store, &keys)).is_empty(), "{tile}");
+    let part = wanted(0, true);
+    let head = part.heads[0].content.read().unwrap();
+    for bit in 0..head.len() * 8 {
+        let mut store = part.clone();
+        store.heads[0] = item("latest", changed(&head, bit));
+        assert!(!faults(&verify(&store, &keys)).is_empty(), "bit {bit} of the head");
     }
 }
