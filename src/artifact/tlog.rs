@@ -228,22 +228,40 @@ pub fn edge(size: u64) -> impl Iterator<Item = Tile> {
     })
 }
 
-/// The root hash of a tree whose edge tiles have these nodes, lowest level first, each cut to its width.
-#[must_use]
-pub fn root(edges: &[&[Sha256]]) -> Sha256 {
-    // Complete subtrees from the right to the left: the smallest come from the lowest level's end.
-    let mut hash = None;
-    for nodes in edges {
-        let mut rest = *nodes;
-        while !rest.is_empty() {
-            let length = 1_usize << rest.len().trailing_zeros();
-            let (before, last) = rest.split_at(rest.len().saturating_sub(length));
-            let Some(left) = subtree(last) else { break };
-            hash = Some(hash.map_or(left, |right| node_hash(&left, &right)));
-            rest = before;
-        }
+/// The hashes over all complete subtrees of a tile, by their height.
+#[derive(Clone, Debug)]
+pub struct Subtrees(Vec<Vec<Sha256>>);
+
+impl Subtrees {
+    /// Over these nodes of a tile.
+    #[must_use]
+    pub fn new(nodes: &[Sha256]) -> Self {
+        let above = |nodes: &Vec<Sha256>| {
+            let (pairs, _) = nodes.as_chunks::<2>();
+            let joined: Vec<Sha256> = pairs.iter().map(|[left, right]| node_hash(left, right)).collect();
+            (!joined.is_empty()).then_some(joined)
+        };
+        Self(std::iter::successors(Some(nodes.to_vec()), above).collect())
     }
-    hash.unwrap_or_else(|| sha256(b""))
+
+    /// The hash over the first nodes of the tile, so many, and over what stands to the right of them.
+    fn join(&self, mut width: usize, mut right: Option<Sha256>) -> Option<Sha256> {
+        while width > 0 {
+            // Complete subtrees from the right to the left, the smallest first.
+            let height = width.trailing_zeros();
+            let left = self.0.get(height as usize)?.get((width >> height).checked_sub(1)?)?;
+            right = Some(right.map_or(*left, |right| node_hash(left, &right)));
+            width &= width.wrapping_sub(1);
+        }
+        right
+    }
+}
+
+/// The root hash of a tree by the tiles at its edge, lowest level first, with their widths.
+#[must_use]
+pub fn root<'a>(edge: impl IntoIterator<Item = (&'a Subtrees, u16)>) -> Sha256 {
+    let root = edge.into_iter().fold(None, |right, (tile, width)| tile.join(usize::from(width), right));
+    root.unwrap_or_else(|| sha256(b""))
 }
 
 /// The hash over a full tile: the node that stands for it one level of tiles higher.
@@ -311,11 +329,11 @@ pub(super) mod tests {
     fn the_root_from_tiles_is_that_of_the_rfc() {
         for size in [1, 2, 3, 7, 8, 255, 256, 257, 511, 512, 700, 1000] {
             let log = Log { records: (0..size).map(|number| format!("record {number}\n")).collect() };
-            let edges: Vec<Vec<Sha256>> = edge(size).map(|tile| nodes(tile, &log.tile(tile)).unwrap()).collect();
-            let edges: Vec<&[Sha256]> = edges.iter().map(Vec::as_slice).collect();
-            assert_eq!(root(&edges), log.root(), "{size}");
+            let tile = |tile| (Subtrees::new(&nodes(tile, &log.tile(tile)).unwrap()), tile.width);
+            let edge: Vec<_> = edge(size).map(tile).collect();
+            assert_eq!(root(edge.iter().map(|(tile, width)| (tile, *width))), log.root(), "{size}");
         }
-        assert_eq!(root(&[]), sha256(b""));
+        assert_eq!(root([]), sha256(b""));
     }
 
     #[test]

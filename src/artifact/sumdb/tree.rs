@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::read::Tiles;
 use crate::artifact::dirhash::Sha256;
-use crate::artifact::tlog::{self, Head, Tile};
+use crate::artifact::tlog::{self, Head, Subtrees, Tile};
 
 /// Why a head is not borne out by the tiles at hand.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Tree<'a> {
     tiles: &'a Tiles<'a>,
     /// The nodes of tiles as wide as they are in this tree, by level and number; `None` where they are not proven.
     proven: RefCell<HashMap<(u32, u64), Option<&'a [Sha256]>>>,
+    /// Of each level the tile at which a smaller tree was cut last: heads come sorted, and the next cut is near.
+    cut: RefCell<HashMap<u32, (u64, Subtrees)>>,
 }
 
 /// Ways to choose among differing files of the tiles at an edge that are tried.
@@ -39,20 +41,24 @@ impl<'a> Tree<'a> {
             return Err(Unproven::Missing(missing));
         }
         let ways = candidates.iter().fold(1_usize, |ways, found| ways.saturating_mul(found.len())).min(MAX_CHOICES);
+        let subtrees: Vec<Vec<Subtrees>> =
+            candidates.iter().map(|found| found.iter().map(|nodes| Subtrees::new(nodes)).collect()).collect();
         for way in 0..ways {
             let mut rest = way;
-            let chosen: Vec<&[Sha256]> = candidates
+            let choice: Vec<usize> = candidates
                 .iter()
                 .filter_map(|found| {
-                    let choice = found.get(rest.checked_rem(found.len())?).copied();
+                    let choice = rest.checked_rem(found.len());
                     rest = rest.checked_div(found.len())?;
                     choice
                 })
                 .collect();
-            if tlog::root(&chosen) == head.root {
+            let chosen = subtrees.iter().zip(&choice).filter_map(|(found, choice)| found.get(*choice));
+            if tlog::root(chosen.zip(edge.iter().map(|tile| tile.width))) == head.root {
                 let places = edge.iter().map(|tile| (tile.level, tile.number));
-                let proven = places.zip(chosen.into_iter().map(Some)).collect();
-                return Ok(Self { head, tiles, proven: RefCell::new(proven) });
+                let chosen = candidates.iter().zip(choice).map(|(found, choice)| found.get(choice).copied());
+                let proven = RefCell::new(places.zip(chosen).collect());
+                return Ok(Self { head, tiles, proven, cut: RefCell::default() });
             }
         }
         Err(Unproven::Contradicted(edge))
@@ -86,14 +92,19 @@ impl<'a> Tree<'a> {
 
     /// The root of a smaller tree, if the tiles at hand prove it.
     pub(super) fn root_of(&self, size: u64) -> Result<Sha256, Vec<Tile>> {
-        let (mut nodes, mut missing) = (Vec::new(), Vec::new());
+        let missing: Vec<Tile> = tlog::edge(size).filter(|tile| self.nodes(*tile).is_none()).collect();
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        let mut cut = self.cut.borrow_mut();
         for tile in tlog::edge(size) {
-            match self.nodes(tile) {
-                Some(found) => nodes.push(found),
-                None => missing.push(tile),
+            if cut.get(&tile.level).is_none_or(|(number, _)| *number != tile.number) {
+                let nodes = self.known(tile).unwrap_or_default();
+                cut.insert(tile.level, (tile.number, Subtrees::new(nodes)));
             }
         }
-        if missing.is_empty() { Ok(tlog::root(&nodes)) } else { Err(missing) }
+        let edge = tlog::edge(size).filter_map(|tile| Some((&cut.get(&tile.level)?.1, tile.width)));
+        Ok(tlog::root(edge))
     }
 
     /// The hash of a record, if the tiles at hand prove it.

@@ -130,10 +130,12 @@ impl Judge<'_> {
             None => Check::open(Yardstick::HeadSignature, "", "it ends without the signed head that databases send"),
         };
         let (zip, go_mod, about) = about(module, answer);
-        let mut checks = vec![signature, about];
+        // The gravest fault comes first: a fork is the database's own.
+        let mut checks = vec![signature];
         if let Some(Ok(head)) = &answer.head {
             checks.push(self.consistency(head));
         }
+        checks.push(about);
         checks.push(match &answer.head {
             Some(Err(_)) => Check::open(Yardstick::Inclusion, format!("record {}", answer.id), "no signed head"),
             Some(Ok(head)) => self.inclusion(answer, Some(head)),
