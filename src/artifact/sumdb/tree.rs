@@ -16,13 +16,15 @@ pub(super) enum Unproven {
     Contradicted(Vec<Tile>),
 }
 
+type Proven<'a> = HashMap<(u32, u64), Option<&'a [Sha256]>>;
+
 /// The tree of a head, as far as it is proven.
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
     pub(super) head: Head,
     tiles: &'a Tiles<'a>,
     /// The nodes of tiles as wide as they are in this tree, by level and number; `None` where they are not proven.
-    proven: RefCell<HashMap<(u32, u64), Option<&'a [Sha256]>>>,
+    proven: RefCell<Proven<'a>>,
     /// Of each level the tile at which a smaller tree was cut last: heads come sorted, and the next cut is near.
     cut: RefCell<HashMap<u32, (u64, Subtrees)>>,
 }
