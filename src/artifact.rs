@@ -13,6 +13,7 @@ pub mod module_zip;
 pub mod note;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
+pub mod recorded;
 pub mod sdk;
 pub mod sumdb;
 pub mod tlog;

@@ -303,6 +303,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nobodys_is_judged_where_the_settings_name_its_address() {
+        let mut scene = Scene::new();
+        let own = reset(&mut scene, "api.example.net", "198.51.100.7");
+        let mut tcp = scene.connect("10.44.0.20:80");
+        scene.open(&mut tcp);
+        scene.owners.own.insert(of(&own));
+        scene.go.exit = Some(0);
+        assert_eq!(relevances(&scene).0, [Relevance::Go, Relevance::Other]);
+        scene.env("GOPROXY=http://10.44.0.20\n");
+        assert_eq!(relevances(&scene).0, [Relevance::Go, Relevance::Go]);
+    }
+
+    #[test]
     fn questions_over_tcp_are_judged_as_questions() {
         let mut scene = Scene::new();
         let mut tcp = scene.connect("192.168.1.1:53");

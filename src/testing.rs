@@ -11,13 +11,19 @@
 //! let case = scene.case();
 //! ```
 
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use crate::analyzer::{Analyzer, Options};
+use crate::artifact::collect::Inventory;
+use crate::artifact::download::Downloads;
+use crate::artifact::recorded;
 use crate::finding::{Citation, Code, Fault, Finding, Severity};
 use crate::go::GoRun;
 use crate::go::env::GoEnv;
 use crate::go::log::GoLog;
+use crate::observation::body::Bodies;
 use crate::observation::{Case, RecordType, Recording};
 use crate::reference::Reference;
 use crate::scope::Owners;
@@ -78,6 +84,8 @@ pub(crate) struct Scene {
     pub(crate) client_ttl: u8,
     /// Bytes of each frame that are recorded.
     pub(crate) snap: usize,
+    /// What lies on the disk beside the recording.
+    pub(crate) disk: Inventory,
 }
 
 impl Scene {
@@ -94,6 +102,7 @@ impl Scene {
             owners: Owners::default(),
             client_ttl: CLIENT_TTL,
             snap: usize::MAX,
+            disk: Inventory::default(),
         }
     }
 
@@ -421,9 +430,11 @@ impl Scene {
 
     /// Leads everything through the pipeline.
     pub(crate) fn case(&self) -> Case {
+        let downloads = Rc::new(RefCell::new(Downloads::default()));
         let mut analyzer =
             Analyzer::new(&self.reference, self.go.clone(), Options { keep_all: true, judge_all: false })
-                .with_owners(self.owners.clone());
+                .with_owners(self.owners.clone())
+                .with_bodies(Rc::clone(&downloads) as Bodies);
         for (number, (time, bytes)) in (1..).zip(&self.frames) {
             let no = FrameNo { file: 0, number };
             let time = Timestamp::from_nanos(1_795_341_600_000_000_000 + time);
@@ -431,7 +442,10 @@ impl Scene {
             let bytes = &bytes[..bytes.len().min(self.snap)];
             analyzer.push(&Record::Frame(Frame { no, time, link: 1, bytes, original_length }));
         }
-        analyzer.finish(Recording::default(), Vec::new(), 0)
+        let mut case = analyzer.finish(Recording::default(), Vec::new(), 0);
+        let downloaded = downloads.borrow_mut().finish(&case);
+        recorded::verify(&mut case, downloaded, &self.disk, &self.reference).unwrap();
+        case
     }
 }
 

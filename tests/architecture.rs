@@ -23,7 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("protocol", &["observation", "types"]),
     ("observe", &["certificate", "flow", "observation", "packet", "protocol", "types"]),
     ("reference", &["certificate", "types"]),
-    ("artifact", &["observation", "reference"]),
+    ("artifact", &["go", "observation", "reference", "types"]),
     ("probe", &["certificate", "go", "observation", "protocol", "reference", "types"]),
     ("scope", &["go", "observation", "reference", "types"]),
     ("analyzer", &["flow", "go", "observation", "observe", "packet", "reference", "scope", "source", "types"]),

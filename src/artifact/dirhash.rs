@@ -105,8 +105,14 @@ pub fn without_prefix(name: &str) -> &str {
 /// The hash of a go.mod file: that of a list whose one file is called `go.mod`.
 #[must_use]
 pub fn go_mod_h1(content: &[u8]) -> String {
+    go_mod_h1_of(sha256(content))
+}
+
+/// The same for one whose SHA-256 is known.
+#[must_use]
+pub fn go_mod_h1_of(sha256: Sha256) -> String {
     let mut files = FileHashes::default();
-    files.push("go.mod".to_owned(), sha256(content));
+    files.push("go.mod".to_owned(), sha256);
     files.h1()
 }
 

@@ -48,6 +48,14 @@ pub struct Downloaded {
     pub releases: Vec<DownloadedRelease>,
 }
 
+impl Downloaded {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.facts.is_empty() && self.stores.is_empty() && self.releases.is_empty()
+    }
+}
+
 /// An archive or installer of a release that was downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadedRelease {
@@ -158,6 +166,8 @@ impl Downloads {
             RequestKind::Mod => {
                 let mut facts = Facts::new(ArtifactKind::GoMod, place, module);
                 match body.whole().and_then(|file| file.bytes().map_err(|error| error.to_string())) {
+                    // A page in its place has a name of its own, too.
+                    Ok(bytes) if !is_go_mod(&bytes) => return None,
                     Ok(bytes) => facts.read_go_mod(&bytes),
                     Err(why) => facts.unread = Some(why),
                 }
@@ -218,6 +228,11 @@ impl Downloads {
         }
         downloaded
     }
+}
+
+/// Whether a line begins with the directive that every go.mod has (golang.org/x/mod/modfile).
+fn is_go_mod(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_start().starts_with(b"module"))
 }
 
 /// The module that a request is about, where its names are valid.

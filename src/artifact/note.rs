@@ -160,6 +160,8 @@ pub(super) mod tests {
     pub(crate) struct Signer {
         pair: Ed25519KeyPair,
         pub(crate) key: VerifierKey,
+        /// The key as GOSUMDB has it.
+        pub(crate) text: String,
     }
 
     impl Signer {
@@ -169,7 +171,7 @@ pub(super) mod tests {
             let hashed = sha256(&[name.as_bytes(), b"\n", &key].concat());
             let hash = u32::from_be_bytes(*hashed.first_chunk().unwrap());
             let text = format!("{name}+{hash:08x}+{}", STANDARD.encode(&key));
-            Self { pair, key: VerifierKey::parse(&text).unwrap() }
+            Self { pair, key: VerifierKey::parse(&text).unwrap(), text }
         }
 
         pub(crate) fn line(&self, text: &str) -> String {

@@ -235,6 +235,10 @@ pub(super) struct Facts {
     #[arg(long, value_name = "FILE")]
     pub(super) go_env: Option<PathBuf>,
 
+    /// The go.sum of the project, to hold downloads against
+    #[arg(long, value_name = "FILE")]
+    pub(super) go_sum: Vec<PathBuf>,
+
     /// What honest resolvers answered, as written by `goprobe probe --save`
     #[arg(long, value_name = "FILE")]
     pub(super) reference: Option<PathBuf>,

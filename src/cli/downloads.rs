@@ -1,70 +1,27 @@
-//! What was downloaded in a recording, held against all that is at hand of it.
+//! What lies on this machine's disk of what a recording shows to be downloaded.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::examine::Disk;
 use crate::artifact::collect::{Inventory, Placed};
-use crate::artifact::download::{Downloaded, Downloads};
+use crate::artifact::download::Downloaded;
 use crate::artifact::gosum::GoSum;
 use crate::artifact::module::ModuleVersion;
-use crate::artifact::note::VerifierKey;
-use crate::artifact::verify::{self, Settings};
-use crate::go::env::{GoEnv, SumDb};
-use crate::observation::Case;
-use crate::reference::Reference;
+use crate::go::GoRun;
+use crate::go::env::GoEnv;
 
-/// The key of Go's own checksum database (cmd/go/internal/modfetch/key.go).
-pub(super) const SUM_GOLANG_ORG: &str = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8";
-
-/// The keys of checksum databases that go goes by, as far as is known: its settings', then the reference's, then Go's own
-/// unless one of these stands in its place. What is no key is none.
-pub(super) fn keys(reference: &Reference, env: Option<&GoEnv>) -> Vec<VerifierKey> {
-    let set = env.and_then(|env| match env.gosumdb() {
-        SumDb::On { key, .. } => key,
-        SumDb::Off => None,
-    });
-    let given = set.into_iter().chain(reference.honest().sumdb_key.clone());
-    let mut keys: Vec<VerifierKey> = given.filter_map(|text| VerifierKey::parse(&text).ok()).collect();
-    let own = VerifierKey::parse(SUM_GOLANG_ORG).ok();
-    if let Some(own) = own.filter(|own| keys.iter().all(|key| key.name() != own.name())) {
-        keys.push(own);
-    }
-    keys
-}
-
-/// Fills in [`Case::artifacts`].
-pub(super) fn verify(case: &mut Case, downloads: &mut Downloads, reference: &Reference, disk: Disk) {
-    let downloaded = downloads.finish(case);
-    let inventory = match case.go.env.as_ref().filter(|_| disk != Disk::Elsewhere) {
-        Some(env) => beside(&downloaded, env),
-        None => Inventory::default(),
-    };
-    let Downloaded { facts, stores, releases } = &downloaded;
-    if facts.is_empty() && stores.is_empty() && releases.is_empty() {
-        return;
-    }
-    let settings = Settings {
-        keys: keys(reference, case.go.env.as_ref()),
-        releases: reference.releases().clone(),
-        downloaded,
-        ..Settings::default()
-    };
-    if let Ok(outcome) = verify::run(&inventory, &settings, &|_, _| {}) {
-        case.artifacts = outcome.artifacts;
-    }
-}
-
-/// What lies on this machine's disk of the modules that were downloaded: the module cache's copies, the go.sum of the
-/// project, what go remembers of the checksum database.
-fn beside(downloaded: &Downloaded, env: &GoEnv) -> Inventory {
+/// The module cache's copies of the modules, the go.sum of the project, what go remembers of the checksum database.
+pub(super) fn beside(downloaded: &Downloaded, env: &GoEnv, go: &GoRun) -> Inventory {
     let mut inventory = Inventory::default();
+    let seen = downloaded.facts.iter().filter_map(|facts| facts.module.clone());
+    let named = go.errors().iter().filter_map(|error| ModuleVersion::parse(error.module.as_deref()?));
+    let modules: BTreeSet<ModuleVersion> = seen.chain(named).filter(|module| module.check().is_ok()).collect();
+    if modules.is_empty() {
+        return inventory;
+    }
     let path = |key: &str| env.get(key).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(cache) = path("GOMODCACHE") {
-        let mut modules: Vec<&ModuleVersion> =
-            downloaded.facts.iter().filter_map(|facts| facts.module.as_ref()).collect();
-        modules.sort();
-        modules.dedup();
-        for module in modules {
+        for module in &modules {
             add_cached(&mut inventory, &cache, module);
         }
         for store in &downloaded.stores {

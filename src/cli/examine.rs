@@ -13,7 +13,9 @@ use super::downloads;
 use super::exit::Exit;
 use super::run_record::RunRecord;
 use crate::analyzer::{Analyzer, KeyLog, Options};
+use crate::artifact::collect::Inventory;
 use crate::artifact::download::Downloads;
+use crate::artifact::recorded;
 use crate::detect;
 use crate::diagnosis::{Circumstances, Diagnosis, Level, Overrides, diagnose};
 use crate::finding::Assessment;
@@ -25,7 +27,7 @@ use crate::observation::probe::Told;
 use crate::observation::{Case, Recording, Relevance};
 use crate::reference::Reference;
 use crate::reference::honest::HonestAnswers;
-use crate::report::{self, Context, Input, Observations, Report, Style};
+use crate::report::{self, ArtifactRecord, Context, Input, Observations, Report, Style};
 use crate::source::{self, Reader, Secrets};
 use crate::types::{Span, Timestamp};
 
@@ -102,7 +104,15 @@ pub(super) fn examine(
     };
     let damage = summary.damage.iter().take(8).map(|damage| format!("{} at offset {}", damage.what, damage.offset));
     let mut case = analyzer.finish(files, damage.collect(), summary.damaged);
-    downloads::verify(&mut case, &mut downloads.borrow_mut(), &reference, disk);
+    let downloaded = downloads.borrow_mut().finish(&case);
+    let mut inventory = match case.go.env.as_ref().filter(|_| disk != Disk::Elsewhere) {
+        Some(env) => downloads::beside(&downloaded, env, &case.go),
+        None => Inventory::default(),
+    };
+    if !downloaded.is_empty() {
+        inventory.go_sums.extend(facts.go_sum.iter().cloned());
+    }
+    recorded::verify(&mut case, downloaded, &inventory, &reference)?;
     Ok(Examined {
         mode: "analyze",
         inputs: described(inputs)?,
@@ -256,8 +266,10 @@ pub(super) fn present(
     };
     let mut report = Report::new(diagnosis, &examined.case.recording, &context, observations);
     report.run.reference = examined.age().map(|age| age.to_string());
-    if examined.mode == "verify" {
-        report.artifacts = Some(examined.case.artifacts.iter().map(Into::into).collect());
+    let artifacts = &examined.case.artifacts;
+    if examined.mode == "verify" || !artifacts.is_empty() {
+        report.artifacts =
+            Some(artifacts.iter().map(|artifact| ArtifactRecord::new(artifact, &examined.case)).collect());
     }
     let data = match options.format {
         Format::Json => report.json()?,

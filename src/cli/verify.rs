@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, anyhow, bail};
 
 use super::args::{Facts, Format, Verify};
-use super::downloads::SUM_GOLANG_ORG;
 use super::examine::{self, Examined, now, overrides, present};
 use super::exit::Exit;
 use super::output;
@@ -16,6 +15,7 @@ use crate::artifact::collect::Inventory;
 use crate::artifact::dirhash::{hash_file, hex};
 use crate::artifact::module::ModuleVersion;
 use crate::artifact::note::VerifierKey;
+use crate::artifact::recorded::SUM_GOLANG_ORG;
 use crate::artifact::verify::{self, Settings};
 use crate::detect;
 use crate::diagnosis::{Circumstances, judge_artifacts};

@@ -309,32 +309,32 @@ fn answers(case: &Case, wanted: impl Fn(&ModuleRequest, &Exchange) -> bool) -> V
     };
     let found: Vec<&Exchange> = case.exchanges.iter().filter(judged).collect();
     let skipped = found.len().saturating_sub(CITED);
-    let mut cited = Vec::new();
-    for exchange in found.into_iter().skip(skipped) {
-        let Some(at) = exchange.response.or(exchange.request) else { continue };
-        let what = match (exchange.status, &exchange.error) {
-            (_, Some(error)) => error.clone(),
-            (Some(status), None) => status.to_string(),
-            (None, None) => "no answer".to_owned(),
-        };
-        let path =
-            exchange.url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
-        let path = path.split('?').next().unwrap_or_default();
-        cited.push(Evidence::segment("answer", at, exchange.flow, format!("{what} to /{path}")));
-        if let Some(end) = exchange.completed.filter(|end| *end != at) {
-            let hash =
-                exchange.body_sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-            let hash = hash.map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
-            let note = format!("{} byte(s){hash}", exchange.body_bytes);
-            let segments = case.connection(exchange.flow).into_iter().flat_map(|connection| {
-                connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0)
-            });
-            let within = segments.map(|segment| segment.at).filter(|segment| *segment > at && *segment < end);
-            for segment in within.take(BODY_SEGMENTS) {
-                cited.push(Evidence::segment("body", segment, exchange.flow, ""));
-            }
-            cited.push(Evidence::segment("body", end, exchange.flow, note));
+    found.into_iter().skip(skipped).flat_map(|exchange| transfer(case, exchange)).collect()
+}
+
+/// An answer: where it begins, the segments of its body, and where that ends.
+fn transfer(case: &Case, exchange: &Exchange) -> Vec<Evidence> {
+    let Some(at) = exchange.response.or(exchange.request) else { return Vec::new() };
+    let what = match (exchange.status, &exchange.error) {
+        (_, Some(error)) => error.clone(),
+        (Some(status), None) => status.to_string(),
+        (None, None) => "no answer".to_owned(),
+    };
+    let path = exchange.url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let path = path.split('?').next().unwrap_or_default();
+    let mut cited = vec![Evidence::segment("answer", at, exchange.flow, format!("{what} to /{path}"))];
+    if let Some(end) = exchange.completed.filter(|end| *end != at) {
+        let hash = exchange.body_sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let hash = hash.map_or_else(String::new, |hash| format!(", SHA-256 {hash}"));
+        let note = format!("{} byte(s){hash}", exchange.body_bytes);
+        let segments = case.connection(exchange.flow).into_iter().flat_map(|connection| {
+            connection.segments.towards(Direction::ToClient).filter(|segment| segment.length > 0)
+        });
+        let within = segments.map(|segment| segment.at).filter(|segment| *segment > at && *segment < end);
+        for segment in within.take(BODY_SEGMENTS) {
+            cited.push(Evidence::segment("body", segment, exchange.flow, ""));
         }
+        cited.push(Evidence::segment("body", end, exchange.flow, note));
     }
     cited
 }

@@ -177,6 +177,10 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
             format!("The checksum database {at} cannot be reached, while the module proxy works")
         }
         C::ArtifactSumdbUntrusted => format!("An answer of the checksum database {at} cannot be trusted"),
+        C::ArtifactCacheModified => format!("What the module cache holds of {at} was changed after download"),
+        C::ArtifactChecksumMismatch if fault == Fault::Client => {
+            format!("What the module cache holds of {at} is not what was recorded for that version")
+        }
         C::ArtifactChecksumMismatch => match &subject.module {
             Some(module) => format!("What came for {module} is not what was recorded for that version"),
             None => "A downloaded module is not what was recorded for its version".to_owned(),

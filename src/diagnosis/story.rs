@@ -222,8 +222,9 @@ fn verdict(ranked: &[Ranked], not_assessed: &[NotAssessed], circumstances: &Circ
             summary: sentence::of(&cause.finding, &hosts(cause, ranked), circumstances.exit_status == Some(0)),
         };
     }
-    // Encryption alone leaves no doubt where go succeeded or at least did not complain; a recording with holes does.
-    let holes = not_assessed.iter().any(|item| item.veil != Veil::Encrypted);
+    // Encryption alone leaves no doubt where go succeeded or at least did not complain, and neither does a download without
+    // a record beside it; a recording with holes does.
+    let holes = not_assessed.iter().any(|item| !matches!(item.veil, Veil::Encrypted | Veil::NotGiven));
     let unexplained;
     let (outcome, summary) = if !circumstances.go_traffic {
         let unseen = "No traffic of the go command is in the recording, and nothing local explains why";

@@ -38,18 +38,23 @@ impl GoRun {
     #[must_use]
     pub fn hosts(&self) -> Vec<String> {
         let mut hosts: BTreeSet<String> = self.log.iter().flat_map(GoLog::hosts).collect();
-        if let Some(env) = &self.env {
-            hosts.extend(env.module_proxy_hosts());
-            if env.get("GOSUMDB").is_some() && !matches!(env.gosumdb(), SumDb::Off) {
-                hosts.extend(env.sumdb_host());
-            }
-        }
+        hosts.extend(self.set_hosts());
         hosts.extend(self.proxies().into_iter().map(|(host, _)| host));
         hosts.retain(|host| host.parse::<IpAddr>().is_err());
         hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect()
     }
 
-    /// Addresses that its output or its proxy variables name, each with the host it stands for, where that is said.
+    /// The module proxies and the checksum database that its settings name.
+    fn set_hosts(&self) -> Vec<String> {
+        let Some(env) = &self.env else { return Vec::new() };
+        let mut hosts = env.module_proxy_hosts();
+        if env.get("GOSUMDB").is_some() && !matches!(env.gosumdb(), SumDb::Off) {
+            hosts.extend(env.sumdb_host());
+        }
+        hosts
+    }
+
+    /// Addresses that its output or its settings name, each with the host it stands for, where that is said.
     #[must_use]
     pub fn addresses(&self) -> Vec<(IpAddr, Option<String>)> {
         let mut addresses: Vec<(IpAddr, Option<String>)> = self
@@ -61,7 +66,8 @@ impl GoRun {
         if !self.proxies().is_empty() {
             addresses.iter_mut().for_each(|(_, host)| *host = None);
         }
-        addresses.extend(self.proxies().into_iter().filter_map(|(host, _)| Some((host.parse().ok()?, None))));
+        let set = self.set_hosts().into_iter().chain(self.proxies().into_iter().map(|(host, _)| host));
+        addresses.extend(set.filter_map(|host| Some((host.parse().ok()?, None))));
         addresses
     }
 

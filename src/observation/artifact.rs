@@ -92,6 +92,12 @@ impl Yardstick {
             Self::OpenPgp => "openpgp",
         }
     }
+
+    /// Whether it says which hash an artifact must have.
+    #[must_use]
+    pub const fn is_hash(self) -> bool {
+        matches!(self, Self::GoSum | Self::ZipHash | Self::SumdbRecord | Self::Copy | Self::ReleaseList)
+    }
 }
 
 /// Where an artifact was found.

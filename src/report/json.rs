@@ -33,7 +33,7 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What could not be judged.
     pub not_assessed: Vec<OpenQuestion>,
-    /// What was held against what, in reports of `verify` alone.
+    /// What was held against what: in reports of `verify`, and where downloads could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<Vec<ArtifactRecord>>,
     /// The facts below the findings, where asked for.

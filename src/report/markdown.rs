@@ -21,7 +21,7 @@ pub fn markdown(report: &Report) -> String {
     }
     if !report.capture.limits.is_empty() || !report.not_assessed.is_empty() {
         let heading =
-            if report.artifacts.is_some() { "What could not be checked" } else { "What the recording cannot show" };
+            if report.run.mode == "verify" { "What could not be checked" } else { "What the recording cannot show" };
         let _ = writeln!(page, "### {heading}\n");
         for limit in &report.capture.limits {
             let _ = writeln!(page, "- {}", words::limit(limit));

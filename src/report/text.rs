@@ -29,7 +29,9 @@ pub fn text(report: &Report, style: Style) -> String {
         others.into_iter().partition(|finding| finding.details.contains_key("consequence_of"));
     brief(&mut page, "Follows from it", &echoes, report);
     brief(&mut page, if roots.is_empty() { "Findings" } else { "Also found" }, &others, report);
-    if let Some(artifacts) = &report.artifacts {
+    let artifacts = report.artifacts.as_deref().unwrap_or_default();
+    artifacts::copies(&mut page, artifacts);
+    if report.run.mode == "verify" {
         artifacts::table(&mut page, artifacts);
     }
     blind_spots(&mut page, report);
@@ -155,7 +157,7 @@ fn blind_spots(page: &mut Page, report: &Report) {
     if report.capture.limits.is_empty() && report.not_assessed.is_empty() && dropped == 0 {
         return;
     }
-    page.heading(if report.artifacts.is_some() {
+    page.heading(if report.run.mode == "verify" {
         "What could not be checked"
     } else {
         "What the recording cannot show"
@@ -175,11 +177,8 @@ fn blind_spots(page: &mut Page, report: &Report) {
                 items.iter().map(|item| item.subject.module.clone().unwrap_or_else(|| item.code.to_owned())).collect(),
             );
             if !names.is_empty() {
-                page.item(
-                    "  Not judged: ",
-                    Ink::Plain,
-                    &format!("{names} ({}). {}", words::why(why), words::cure(why)),
-                );
+                let cure = if report.run.mode == "verify" { words::cure(why) } else { words::GO_SUM };
+                page.item("  Not judged: ", Ink::Plain, &format!("{names} ({}). {cure}", words::why(why)));
             }
             continue;
         }
@@ -231,10 +230,14 @@ fn listed(mut names: Vec<String>) -> String {
 
 fn footer(page: &mut Page, report: &Report) {
     page.blank();
-    if let Some(artifacts) = &report.artifacts {
+    let artifacts = report.artifacts.as_deref().unwrap_or_default();
+    if report.run.mode == "verify" {
         page.item("Given: ", Ink::Faint, &artifacts::summary(artifacts));
         more_of_cause(page, report);
         return;
+    }
+    if let Some(line) = artifacts::downloads(artifacts) {
+        page.item("Downloads: ", Ink::Faint, &line);
     }
     let capture = &report.capture;
     let figures = format!(

@@ -69,6 +69,10 @@ pub(super) const fn cure(why: Why) -> &'static str {
     }
 }
 
+/// What downloads in a recording can be held against.
+pub(super) const GO_SUM: &str = "The project's go.sum (--go-sum FILE) tells what they should be; `goprobe capture` looks at it, \
+    and at the module cache, by itself.";
+
 /// What opens what is encrypted, and where it does not come from: crypto/tls writes secrets to `Config.KeyLogWriter` alone,
 /// and the go command sets none.
 pub(super) const KEYS: &str = "A key log (--keylog FILE) would show them. The go command writes none (it ignores SSLKEYLOGFILE, \

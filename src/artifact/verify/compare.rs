@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::facts::{self, Facts};
 use super::{Outcome, Records, VerifiedModule};
-use crate::artifact::dirhash::{FileDifference, FileHashes, hex};
+use crate::artifact::dirhash::{FileDifference, FileHashes, go_mod_h1_of};
 use crate::artifact::gosum::{Match, Part, judge};
 use crate::artifact::module::ModuleVersion;
 use crate::artifact::module_zip::Breach;
@@ -87,7 +87,7 @@ fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: 
         if let (Some(zip), Some(own)) = (zip, facts.go_mod) {
             let theirs = zip.go_mod.unwrap_or_default();
             let with = format!("go.mod in {}", zip.place);
-            checks.push(Check::equal(Yardstick::Copy, with, &hex(&theirs), &hex(&own)));
+            checks.push(Check::equal(Yardstick::Copy, with, &go_mod_h1_of(theirs), &go_mod_h1_of(own)));
         }
         if checks.is_empty() {
             checks.push(Check::open(Yardstick::GoSum, "", "nothing that was given has a hash of it"));

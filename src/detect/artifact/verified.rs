@@ -1,5 +1,6 @@
 //! Artifacts that were held against records: what each difference means.
 
+mod disk;
 mod wire;
 
 pub(super) use self::wire::{confirmed, held_against, same};
@@ -18,15 +19,15 @@ const NAMED: usize = 3;
 /// What the artifacts of a case come to.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
-    /// What is wrong with files, and what could not be told.
+    /// What could not be told, and what is wrong with files where there is no recording.
     pub(super) assessment: Assessment,
-    /// What is wrong with what came over the wire. go may have said so itself.
+    /// What is wrong with what a recording shows, or what lies beside it. go may have said so itself.
     pub(super) seen: Vec<Finding>,
 }
 
 pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
     let mut verified = Verified::default();
-    let recorded = !case.exchanges.is_empty();
+    let recorded = case.recording.packets > 0 || case.go.log.is_some() || case.go.exit.is_some();
     for artifact in &case.artifacts {
         let mut wrong: BTreeMap<(Code, bool), Vec<(&Check, &Difference)>> = BTreeMap::new();
         for check in &artifact.checks {
@@ -40,9 +41,14 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
                     verified.assessment.not_assessed.push(open(artifact, check, why));
                 }
                 CheckResult::Differs(difference) => {
-                    let code = code(artifact.kind, check.yardstick);
+                    let mut code = Some(code(artifact.kind, check.yardstick));
+                    if recorded && matches!(artifact.origin, Origin::Path(_)) {
+                        code = code.and_then(|code| disk::code(case, artifact, difference, code));
+                    }
                     let idle = difference.fault == "changed_header";
-                    wrong.entry((code, idle)).or_default().push((check, difference));
+                    if let Some(code) = code {
+                        wrong.entry((code, idle)).or_default().push((check, difference));
+                    }
                 }
                 CheckResult::Open(why) if !recorded => {
                     verified.assessment.not_assessed.push(open(artifact, check, why));
@@ -55,10 +61,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
         }
         for ((code, _), checks) in wrong {
             let found = finding(case, artifact, code, &checks);
-            match artifact.origin {
-                Origin::Exchange(_) => verified.seen.extend(found),
-                Origin::Path(_) => verified.assessment.found.extend(found),
-            }
+            if recorded { verified.seen.extend(found) } else { verified.assessment.found.extend(found) }
         }
     }
     verified.seen = wire::joined(std::mem::take(&mut verified.seen));
@@ -107,6 +110,7 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     let summary = summary(artifact, code, checks);
     let mut finding = Finding::new(code, fault, confidence, about(case, artifact), evidence, summary)
         .with_evidence(checks.iter().filter_map(|(check, _)| record(case, artifact, check)))
+        .with_evidence(wire::transfers(case, artifact, checks))
         .with_text("kind", artifact.kind.name())
         .with_list("against", checks.iter().map(|(check, _)| named(check)))
         .with_class(class(artifact, difference));
@@ -198,25 +202,29 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
         CheckResult::Differs(difference) => difference.expected.clone().unwrap_or_default(),
         _ => String::new(),
     };
+    let with = check.with.strip_prefix("go.mod in ").unwrap_or(&check.with);
     match check.yardstick {
-        Yardstick::Copy if check.with.contains("://") => {
-            let other = case.artifacts.iter().find(|it| wire::url(case, it) == Some(check.with.as_str()))?;
+        Yardstick::Copy if with.contains("://") => {
+            let other = case.artifacts.iter().find(|it| wire::url(case, it) == Some(with))?;
             place(case, other).map(|evidence| Evidence { role: "record", note, ..evidence })
         }
         Yardstick::GoSum | Yardstick::ZipHash | Yardstick::Copy | Yardstick::OpenPgp
-            if check.with.contains(['/', '\\', '.']) =>
+            if with.contains(['/', '\\', '.']) =>
         {
-            let (path, line) = without_line(&check.with);
+            let (path, line) = without_line(with);
             let note = if line.is_empty() { note } else { format!("line {line}: {note}") };
             Some(Evidence::path("record", path, note))
         }
         Yardstick::SumdbRecord => {
-            let lookups = case.artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup);
-            let lookup = lookups.into_iter().find(|it| it.name == artifact.name)?;
-            place(case, lookup).map(|evidence| Evidence { role: "record", note, ..evidence })
+            place(case, lookup(case, artifact)?).map(|evidence| Evidence { role: "record", note, ..evidence })
         }
         _ => None,
     }
+}
+
+/// The database's answer about the module of an artifact.
+fn lookup<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c Artifact> {
+    case.artifacts.iter().find(|it| it.kind == ArtifactKind::SumdbLookup && it.name == artifact.name)
 }
 
 /// Module, and where it came over the wire the far end.

@@ -1,9 +1,11 @@
 //! What came over the wire: who served it, and what only looks wrong there.
 
+use super::disk;
+use crate::detect::artifact::transfer;
 use crate::detect::subject;
-use crate::finding::{Code, Confidence, Detail, Fault, Finding, NotAssessed, Subject};
+use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Subject};
 use crate::go::GoErrorKind;
-use crate::observation::artifact::{Artifact, ArtifactKind, CheckResult, Difference, Origin, Yardstick};
+use crate::observation::artifact::{Artifact, ArtifactKind, Check, CheckResult, Difference, Origin, Yardstick};
 use crate::observation::{Case, Exchange, Veil};
 use crate::reference::Reference;
 
@@ -73,15 +75,39 @@ pub(super) fn joined(found: Vec<Finding>) -> Vec<Finding> {
 /// Says who served it, and who else may have made it what it is.
 pub(super) fn told(finding: Finding, case: &Case, artifact: &Artifact) -> Finding {
     let Some(exchange) = exchange(case, artifact) else { return finding };
-    let finding = finding.with_text("served_by", served_by(case, exchange)).with_text("url", exchange.url.clone());
-    match finding.code {
-        Code::ArtifactChecksumMismatch => finding.not_excluding("a mirror that keeps other bytes of this version"),
-        Code::ArtifactSumdbUntrusted => finding.not_excluding("a mirror of the database that is broken"),
-        Code::ArtifactInvalidZip => finding
-            .not_excluding("a module proxy or a cache before it that holds a broken file")
-            .not_excluding("somebody on the way who changes what is transferred"),
-        _ => finding,
+    let mut finding = finding.with_text("served_by", served_by(case, exchange)).with_text("url", exchange.url.clone());
+    let doubts: &[&str] = match finding.code {
+        Code::ArtifactChecksumMismatch => &["a mirror that keeps other bytes of this version"],
+        Code::ArtifactSumdbUntrusted => &["a mirror of the database that is broken"],
+        Code::ArtifactInvalidZip => &[
+            "a module proxy or a cache before it that holds a broken file",
+            "somebody on the way who changes what is transferred",
+        ],
+        _ => &[],
+    };
+    doubts.iter().for_each(|doubt| doubted(&mut finding, doubt));
+    finding
+}
+
+/// Adds an alternative that is not excluded, once.
+fn doubted(finding: &mut Finding, doubt: &str) {
+    if !finding.not_excluded.iter().any(|known| known == doubt) {
+        finding.not_excluded.push(doubt.to_owned());
     }
+}
+
+/// The packets that carried it, and those of the record that it contradicts.
+pub(super) fn transfers(case: &Case, artifact: &Artifact, checks: &[(&Check, &Difference)]) -> Vec<Evidence> {
+    let of_database = checks.iter().any(|(check, _)| check.yardstick == Yardstick::SumdbRecord);
+    let record = super::lookup(case, artifact).filter(|_| of_database);
+    // Which of the tiles was altered a root does not tell: those that nothing bears out.
+    let by_tiles = checks.iter().any(|(_, difference)| difference.fault == "tampered_tile");
+    let doubtful = |it: &&Artifact| {
+        it.kind == ArtifactKind::SumdbTile && it.checks.iter().any(|check| check.result != CheckResult::Agrees)
+    };
+    let tiles = case.artifacts.iter().filter(|_| by_tiles).filter(doubtful);
+    let exchanges = [Some(artifact), record].into_iter().flatten().chain(tiles).filter_map(|it| exchange(case, it));
+    exchanges.flat_map(|exchange| transfer(case, exchange)).collect()
 }
 
 /// Address, certificate and proxy of who answered.
@@ -133,11 +159,7 @@ pub(in super::super) fn confirmed(mut said: Finding, seen: Finding) -> Finding {
     for (key, value) in seen.details {
         said.details.entry(key).or_insert(value);
     }
-    for doubt in seen.not_excluded {
-        if !said.not_excluded.contains(&doubt) {
-            said.not_excluded.push(doubt);
-        }
-    }
+    seen.not_excluded.iter().for_each(|doubt| doubted(&mut said, doubt));
     said
 }
 
@@ -167,6 +189,13 @@ pub(in super::super) fn held_against(mut said: Finding, case: &Case, kind: Artif
             "a disk, or a program on this machine, that changed the bytes: those in the recording are as on record",
         );
         said.fault = Fault::Unknown;
+    } else if let Some((module, hash)) = said.subject.module.clone().zip(downloaded)
+        && let Some(file) = disk::taken_from_cache(case, kind, &module, &hash)
+    {
+        said = said.with_evidence([file]).not_excluding("an earlier download that was changed on its way");
+        said.subject.host = None;
+        said.summary.push_str(" Nothing was downloaded: go took it from the module cache.");
+        said.fault = Fault::Client;
     }
     said
 }
