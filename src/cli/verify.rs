@@ -39,13 +39,7 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<Exit> {
     if !args.report.quiet {
         remark(&inventory);
     }
-    let mut settings = settings(args, &reference)?;
-    for url in args.sumdb.iter().filter_map(|database| url(database)) {
-        #[cfg(feature = "probe")]
-        super::mirror::ask(&url, &inventory, &mut settings, &reference, args.report.quiet)?;
-        #[cfg(not(feature = "probe"))]
-        bail!("cannot ask {url}: this goprobe was built without the feature `probe`");
-    }
+    let settings = with_answers(args, &inventory, settings(args, &reference)?, &reference)?;
     let shown = Progress::new(!args.report.quiet && std::io::stderr().is_terminal());
     let outcome = verify::run(&inventory, &settings, &|done, all| shown.show(done, all));
     shown.end();
@@ -105,6 +99,28 @@ fn inventory(args: &Verify) -> anyhow::Result<Inventory> {
         folders.dedup();
     }
     Ok(inventory)
+}
+
+/// The settings with what the databases at URLs answer.
+#[cfg(feature = "probe")]
+fn with_answers(
+    args: &Verify,
+    inventory: &Inventory,
+    mut settings: Settings,
+    reference: &Reference,
+) -> anyhow::Result<Settings> {
+    for url in args.sumdb.iter().filter_map(|database| url(database)) {
+        super::mirror::ask(&url, inventory, &mut settings, reference, args.report.quiet)?;
+    }
+    Ok(settings)
+}
+
+#[cfg(not(feature = "probe"))]
+fn with_answers(args: &Verify, _: &Inventory, settings: Settings, _: &Reference) -> anyhow::Result<Settings> {
+    if args.sumdb.iter().any(|database| url(database).is_some()) {
+        bail!("cannot ask the URL of --sumdb: this goprobe was built without the feature `probe`");
+    }
+    Ok(settings)
 }
 
 /// What is no folder but asked over the network.
