@@ -48,6 +48,8 @@ pub struct ModuleZip {
     pub breaches: Vec<Breach>,
     /// How many it breaks.
     pub broken: usize,
+    /// What a module zip must not have, though go takes it as plain content: links and devices, bytes that entries share.
+    pub irregular: Vec<Breach>,
     /// What go does not look at and yet is wrong: headers that contradict each other. Contents are not affected.
     pub oddities: Vec<Breach>,
     /// Its files, if all of them could be read.
@@ -104,6 +106,12 @@ impl ModuleZip {
         }
     }
 
+    fn forbid(&mut self, entry: &str, rule: impl Into<String>) {
+        if self.irregular.len() < MAX_BREACHES {
+            self.irregular.push(Breach { entry: entry.to_owned(), rule: rule.into() });
+        }
+    }
+
     fn remark(&mut self, entry: &str, rule: impl Into<String>) {
         if self.oddities.len() < MAX_BREACHES {
             self.oddities.push(Breach { entry: entry.to_owned(), rule: rule.into() });
@@ -143,8 +151,8 @@ impl ModuleZip {
             }
             match (entry.mode_type, entry.is_folder()) {
                 (0, _) | (0o100_000, false) | (0o040_000, true) => {}
-                (0o120_000, _) => self.remark(&shown(entry), "symbolic link"),
-                _ => self.remark(&shown(entry), "not a regular file"),
+                (0o120_000, _) => self.forbid(&shown(entry), "symbolic link"),
+                _ => self.forbid(&shown(entry), "not a regular file"),
             }
         }
         // Nothing but shared bytes can make this more than the file has, which is no larger.
@@ -186,7 +194,7 @@ impl ModuleZip {
                 self.remark(&shown(entry), format!("its two headers differ in {}", local.contradicts.join(", ")));
             }
             if let Some((_, other)) = before.filter(|(end, _)| *end > entry.offset) {
-                self.remark(&shown(entry), format!("overlaps with the entry \"{}\"", shown(other)));
+                self.forbid(&shown(entry), format!("overlaps with the entry \"{}\"", shown(other)));
             }
             let end = local.body.saturating_add(entry.packed);
             if before.is_none_or(|(known, _)| known < end) {

@@ -7,6 +7,7 @@ mod others;
 mod packages;
 mod releases;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,6 +17,7 @@ use super::gosum::{GoSum, GoSumError};
 use super::module::ModuleVersion;
 use super::note::VerifierKey;
 use super::sumdb::{self, Item, Record, Store, Verified};
+use super::zip::Archive;
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, Origin, Yardstick};
 use crate::reference::Releases;
 use crate::types::Timestamp;
@@ -207,8 +209,28 @@ fn keys(_: &Inventory, _: &Settings) -> Keys {
     Keys
 }
 
+/// The modules that are given, as far as places, archives and go.sum lines name them: those that a checksum database can be
+/// asked about.
+#[must_use]
+pub fn modules(inventory: &Inventory, settings: &Settings) -> std::collections::BTreeSet<ModuleVersion> {
+    let lists = [&inventory.zips, &inventory.mods, &inventory.zip_hashes, &inventory.trees];
+    let placed = lists.into_iter().flatten().filter_map(|placed| {
+        let own = || {
+            let archive = Archive::open(File::open(&placed.path).ok()?).ok()?;
+            let name = String::from_utf8_lossy(&archive.entries().first()?.name).into_owned();
+            let (path, rest) = name.split_once('@')?;
+            ModuleVersion::parse(&format!("{path}@{}", rest.split('/').next()?))
+        };
+        placed.module.clone().or_else(|| settings.module.clone()).or_else(own)
+    });
+    let sums = inventory.go_sums.iter().filter_map(|path| GoSum::parse(&std::fs::read(path).ok()?).ok());
+    let lines = sums.flat_map(|sum| sum.iter().map(|(module, ..)| module.clone()).collect::<Vec<_>>());
+    placed.chain(lines).collect()
+}
+
 /// The databases, each with all that there is of it.
-fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
+#[must_use]
+pub fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
     let mut stores: Vec<Store> = Vec::new();
     let mut add = |store: Store| match stores.iter_mut().find(|known| known.name == store.name) {
         Some(known) => known.merge(store),
@@ -217,7 +239,7 @@ fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
     };
     for (name, folders) in &inventory.databases {
         let name = others::database_name(name, folders, &settings.keys);
-        folders.iter().filter_map(|folder| Store::read(folder, &name).ok()).for_each(&mut add);
+        folders.iter().map(|folder| Store::read(folder, &name)).for_each(&mut add);
     }
     for path in &inventory.notes {
         others::loose_note(path).into_iter().for_each(&mut add);

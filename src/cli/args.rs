@@ -175,9 +175,16 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE")]
     pub(super) go_sum: Vec<PathBuf>,
 
-    /// What is at hand of a checksum database: a folder with `lookup`, `tile` or `latest`
+    /// A checksum database: a folder with `lookup`, `tile` or `latest`; or the URL of the database or of a mirror, which is
+    /// then asked about the given modules
+    ///
+    /// Modules that GONOSUMDB or GOPRIVATE name are never asked about. Proxies are those of the environment.
     #[arg(long, value_name = "DIR|URL")]
     pub(super) sumdb: Vec<PathBuf>,
+
+    /// PEM roots to trust beside Mozilla's when a URL is asked
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
 
     /// The key of a checksum database of one's own, as in GOSUMDB
     #[arg(long, value_name = "NAME+HASH+KEY")]

@@ -157,7 +157,7 @@ fn on_record(module: &ModuleVersion, h1: &str, records: &Records) -> Vec<Check> 
 
 fn is_wrong(artifact: &Artifact) -> bool {
     artifact.checks.iter().any(|check| match &check.result {
-        CheckResult::Differs(difference) => difference.fault != "changed_header",
+        CheckResult::Differs(difference) => difference.fault != "odd_zip",
         _ => false,
     })
 }

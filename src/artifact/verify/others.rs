@@ -177,7 +177,7 @@ pub(super) fn database_name(name: &str, folders: &[PathBuf], keys: &[VerifierKey
     if keys.iter().any(|key| key.name() == name) {
         return name.to_owned();
     }
-    let signers = folders.iter().filter_map(|folder| Store::read(folder, name).ok());
+    let signers = folders.iter().map(|folder| Store::read(folder, name));
     let signers =
         signers.flat_map(|store| store.heads.into_iter().chain(store.lookups.into_iter().map(|(_, item)| item)));
     let mut signers = signers.filter_map(|item| signer(&item.content.read().ok()?));

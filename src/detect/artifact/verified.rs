@@ -45,7 +45,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
                     if recorded && matches!(artifact.origin, Origin::Path(_)) {
                         code = code.and_then(|code| disk::code(case, artifact, difference, code));
                     }
-                    let idle = difference.fault == "changed_header";
+                    let idle = difference.fault == "odd_zip";
                     if let Some(code) = code {
                         wrong.entry((code, idle)).or_default().push((check, difference));
                     }
@@ -95,8 +95,9 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     let (first, difference) = checks.first()?;
     let of_wire = matches!(artifact.origin, Origin::Exchange(_));
     let fault = match (code, difference.fault) {
-        (Code::ArtifactCacheModified, _)
-        | (_, "vendored_files" | "changed_header" | "stale_head" | "changed_goroot") => Fault::Client,
+        (Code::ArtifactCacheModified, _) | (_, "vendored_files" | "odd_zip" | "stale_head" | "changed_goroot") => {
+            Fault::Client
+        }
         (Code::ArtifactInvalidZip, _) if of_wire => Fault::Upstream,
         _ if of_wire => Fault::Interference,
         _ => Fault::Altered,
@@ -143,7 +144,7 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
         }
     }
     finding = match (difference.fault, code) {
-        ("changed_header", _) => finding.with_severity(Severity::Low),
+        ("odd_zip", _) => finding.with_severity(Severity::Low),
         ("stale_head", _) => finding.with_severity(Severity::Medium),
         _ => finding,
     };
@@ -294,7 +295,7 @@ fn summary(artifact: &Artifact, code: Code, checks: &[(&Check, &Difference)]) ->
             "altered_lookup" => "was altered",
             "unknown_key" => "is signed by an unknown key",
             "wrong_signature" => "has a wrong signature",
-            "changed_header" => "has a header that was changed; its contents are not",
+            "odd_zip" => "is odd in what go does not look at, its contents are not",
             _ if code == Code::ArtifactInvalidZip => "breaks the rules for module zips",
             _ => "cannot be trusted",
         };
