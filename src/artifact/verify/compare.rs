@@ -308,10 +308,13 @@ fn artifact(facts: &Facts, name: String, checks: Vec<Check>) -> Artifact {
     }
 }
 
-/// The files of the copy of a module that is trusted most, for comparison with a vendored one.
-pub(super) fn good_files(module: &ModuleVersion, outcome: &Outcome) -> Option<(FileHashes, String)> {
+/// The files of the copy of a module that is trusted most among these, for comparison with a vendored or installed one.
+pub(super) fn good_files<'a>(
+    module: &ModuleVersion,
+    among: impl IntoIterator<Item = &'a Artifact>,
+) -> Option<(FileHashes, String)> {
     let name = module.to_string();
-    let copies = outcome.artifacts.iter().filter(|it| {
+    let copies = among.into_iter().filter(|it| {
         it.name == name
             && matches!(it.kind, ArtifactKind::ModuleZip | ArtifactKind::ModuleTree)
             && it.hash.is_some()
