@@ -11,6 +11,8 @@ mod explain;
 mod extract;
 #[cfg(any(feature = "probe", all(feature = "capture", target_os = "linux")))]
 mod go_settings;
+#[cfg(feature = "probe")]
+mod mirror;
 mod output;
 #[cfg(feature = "probe")]
 mod probe;

@@ -10,6 +10,7 @@
 mod attempt;
 mod chain;
 mod experiment;
+pub mod fetch;
 pub mod hello;
 mod iterate;
 mod late;

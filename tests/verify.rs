@@ -60,7 +60,7 @@ fn malformed_arguments_end_with_two() {
         &[sum][..],
         &[here, "--module", "nonsense"],
         &[here, "--sumdb", here],
-        &[here, "--sumdb", "https://sum.golang.org"],
+        &[here, "--sumdb", "https://me:secret@sum.golang.org"],
         &[here, "--sumdb-key", "a+b+c"],
     ] {
         let (status, out, error) = goprobe(arguments);

@@ -1,5 +1,5 @@
 //! What lies under the given paths: a walk that tells module caches, proxy trees, vendor directories, projects, checksum
-//! databases and Go releases by their layout. Links are not followed, but for the paths themselves.
+//! databases and Go releases by their layout. Links are followed as go follows them, but not in circles.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,7 +48,7 @@ pub struct Inventory {
     pub keys: Vec<PathBuf>,
     /// Files that were named and are nothing of all this.
     pub unknown: Vec<PathBuf>,
-    /// Folders that could not be read, and why.
+    /// What could not be read or is not what its name says, and why.
     pub unreadable: Vec<(PathBuf, String)>,
 }
 
@@ -67,21 +67,35 @@ impl Inventory {
             return Ok(());
         }
         let mut folders = vec![path.to_owned()];
+        let mut followed = vec![path.canonicalize()?];
         while let Some(folder) = folders.pop() {
             if self.recognised(&folder, path) {
                 continue;
             }
+            let cached = folder.file_name().is_some_and(|name| name == "@v");
             match listing(&folder) {
-                Ok((below, files)) => {
+                Ok(listing) => {
                     // The last one is taken first.
-                    folders.extend(below.into_iter().rev());
-                    let cached = folder.file_name().is_some_and(|name| name == "@v");
-                    files.iter().for_each(|file| self.sort_in(file, path, cached));
+                    folders.extend(listing.folders.into_iter().rev().filter(|below| !cached || !self.misnamed(below)));
+                    folders.extend(listing.linked.into_iter().filter(|linked| is_elsewhere(linked, &mut followed)));
+                    listing.files.iter().for_each(|file| self.sort_in(file, path, cached));
+                    listing.others.iter().filter(|_| cached).for_each(|other| {
+                        self.misnamed(other);
+                    });
                 }
                 Err(error) => self.unreadable.push((folder, error.to_string())),
             }
         }
         Ok(())
+    }
+
+    /// Notes a folder, pipe or broken link that has the name of a file of a module cache.
+    fn misnamed(&mut self, path: &Path) -> bool {
+        let is_one = path.extension().is_some_and(|it| ["zip", "mod", "ziphash"].iter().any(|name| it == *name));
+        if is_one {
+            self.unreadable.push((path.to_owned(), "no regular file".to_owned()));
+        }
+        is_one
     }
 
     /// Adds a folder that is a checksum database, whatever its name.
@@ -97,7 +111,15 @@ impl Inventory {
             return true;
         }
         if let Some(module) = tree_of(folder, root) {
-            self.trees.push(Placed { path: folder.to_owned(), module: Some(module) });
+            if is_partial(folder, &module) {
+                let why = "it was not wholly unpacked (.partial): go does not use it, and unpacks it anew";
+                self.unreadable.push((folder.to_owned(), why.to_owned()));
+            } else if module.path == sdk::TOOLCHAIN {
+                // What go unpacks of a toolchain is an installed Go, with more files in it than its zip.
+                self.goroots.push(folder.to_owned());
+            } else {
+                self.trees.push(Placed { path: folder.to_owned(), module: Some(module) });
+            }
             return true;
         }
         if name == "vendor" && has("modules.txt") {
@@ -171,6 +193,8 @@ impl Inventory {
             self.mods.push(Placed { path: path.to_owned(), module: None });
         } else if name.ends_with(".sum") {
             self.go_sums.push(path.to_owned());
+        } else if sdk::looks_like_release(name, &head) {
+            self.releases.push(path.to_owned());
         } else if head.starts_with(b"PK") && !sdk::is_release(name) && !name.ends_with(".zip") {
             self.zips.push(Placed { path: path.to_owned(), module: None });
         } else {
@@ -199,21 +223,55 @@ fn is_project(folder: &Path) -> bool {
     ["go.mod", "go.sum", "go.work"].iter().any(|name| folder.join(name).is_file()) && !is_versioned(folder)
 }
 
-/// The folders and files in a folder, each sorted; neither links nor devices.
-fn listing(folder: &Path) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let (mut folders, mut files) = (Vec::new(), Vec::new());
+/// What is in a folder, each sorted.
+#[derive(Default)]
+struct Listing {
+    folders: Vec<PathBuf>,
+    /// Links to folders.
+    linked: Vec<PathBuf>,
+    /// Files, and links to such.
+    files: Vec<PathBuf>,
+    /// Pipes, devices, and links to nothing.
+    others: Vec<PathBuf>,
+}
+
+fn listing(folder: &Path) -> io::Result<Listing> {
+    let mut listing = Listing::default();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            folders.push(entry.path());
-        } else if kind.is_file() {
-            files.push(entry.path());
-        }
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let list = if kind.is_dir() {
+            &mut listing.folders
+        } else if kind.is_file() || (kind.is_symlink() && path.is_file()) {
+            &mut listing.files
+        } else if kind.is_symlink() && path.is_dir() {
+            &mut listing.linked
+        } else {
+            &mut listing.others
+        };
+        list.push(path);
     }
-    folders.sort();
-    files.sort();
-    Ok((folders, files))
+    for list in [&mut listing.folders, &mut listing.linked, &mut listing.files, &mut listing.others] {
+        list.sort();
+    }
+    Ok(listing)
+}
+
+/// Whether a link leads to what is looked at neither as a part of the rest nor through another link.
+fn is_elsewhere(link: &Path, followed: &mut Vec<PathBuf>) -> bool {
+    let Ok(target) = link.canonicalize() else { return false };
+    let known = followed.iter().any(|known| target.starts_with(known) || known.starts_with(&target));
+    if !known {
+        followed.push(target);
+    }
+    !known
+}
+
+/// Whether go has begun to unpack a module of a cache and has not finished (modfetch.DownloadDir).
+fn is_partial(tree: &Path, module: &ModuleVersion) -> bool {
+    let Some((path, version)) = module.escaped() else { return false };
+    let root = tree.ancestors().nth(path.split('/').count());
+    root.is_some_and(|root| root.join(format!("cache/download/{path}/@v/{version}.partial")).exists())
 }
 
 fn is_versioned(folder: &Path) -> bool {
@@ -339,12 +397,46 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_are_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
+    fn links_are_followed_but_not_in_circles() {
+        use std::os::unix::fs::symlink;
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| folder.path().join(name);
         touch(folder.path(), "a/x.zip");
-        std::os::unix::fs::symlink(folder.path(), folder.path().join("a/round")).unwrap();
+        touch(other.path(), "m@v1.0.0/go.mod");
+        touch(other.path(), "b/y.zip");
+        symlink(folder.path(), at("a/round")).unwrap();
+        symlink(other.path(), at("example.com")).unwrap();
+        symlink(folder.path(), other.path().join("back")).unwrap();
+        symlink(other.path().join("b/y.zip"), at("a/y.zip")).unwrap();
         let mut inventory = Inventory::default();
         inventory.add(folder.path()).unwrap();
-        assert_eq!(inventory.zips.len(), 1);
+        assert_eq!((inventory.zips.len(), modules(&inventory.trees)), (3, vec!["example.com/m@v1.0.0".to_owned()]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_only_has_the_name_of_a_file_is_told_and_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join("example.com/m/@v").join(name);
+        fs::create_dir_all(at("v1.0.0.zip")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", at("v1.0.0.ziphash")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("v1.0.0.mod")).unwrap();
+        let mut inventory = Inventory::default();
+        inventory.add(folder.path()).unwrap();
+        assert_eq!((inventory.unreadable.len(), inventory.count()), (3, 0));
+    }
+
+    #[test]
+    fn a_tree_that_go_has_not_finished_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "cache/download/example.com/!m/@v/v1.0.0.partial");
+        touch(folder.path(), "example.com/!m@v1.0.0/go.mod");
+        touch(folder.path(), "example.com/!m@v1.0.1/go.mod");
+        let mut inventory = Inventory::default();
+        inventory.add(folder.path()).unwrap();
+        assert_eq!(
+            (modules(&inventory.trees), inventory.unreadable.len()),
+            (vec!["example.com/M@v1.0.1".to_owned()], 1)
+        );
     }
 }

@@ -15,6 +15,9 @@ const CHUNK: usize = 256 << 10;
 /// SHA-256 of some bytes.
 pub type Sha256 = [u8; 32];
 
+/// What stands for the hash of something that is no file.
+pub const NO_FILE: Sha256 = [0; 32];
+
 /// The names and hashes of the files of a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileHashes(Vec<(String, Sha256)>);
@@ -185,7 +188,8 @@ fn hash_with(path: &Path, buffer: &mut [u8]) -> io::Result<(Sha256, u64)> {
 
 /// The files of a tree as Go hashes them: each one below `folder`, whatever its kind, named `prefix/path`; their bytes.
 ///
-/// A symbolic link to a file counts as the file that it leads to, as for Go; one to a folder is an error there, too.
+/// A symbolic link to a file counts as the file that it leads to, as for Go. Other links, pipes and devices, over which Go
+/// stumbles and which it never unpacks, are files that have no module's content: [`NO_FILE`].
 ///
 /// # Errors
 /// When something in it cannot be read, or a name is not UTF-8.
@@ -200,14 +204,15 @@ pub fn hash_tree(folder: &Path, prefix: &str) -> io::Result<(FileHashes, u64)> {
             let name = entry.file_name().into_string();
             let name = name.map_err(|_| io::Error::other("a file name that is not UTF-8"))?;
             let name = format!("{prefix}/{name}");
-            if entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
                 open.push((entry.path(), name));
-            } else if std::fs::metadata(entry.path())?.is_file() {
+            } else if kind.is_file() || (kind.is_symlink() && entry.path().is_file()) {
                 let (hash, length) = hash_with(&entry.path(), &mut buffer)?;
                 total = total.saturating_add(length);
                 files.push(name, hash);
             } else {
-                return Err(io::Error::other(format!("{name} is no regular file")));
+                files.push(name, NO_FILE);
             }
         }
     }
@@ -250,6 +255,24 @@ mod tests {
             (difference.changed.join(" "), difference.added.join(" "), difference.missing.join(" ")),
             ("changed".to_owned(), "added".to_owned(), "missing".to_owned())
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_in_a_tree_count_as_the_files_that_they_lead_to_or_as_none() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("d/empty")).unwrap();
+        std::fs::write(at("d/a"), "1").unwrap();
+        symlink("d/a", at("link")).unwrap();
+        symlink("nowhere", at("broken")).unwrap();
+        symlink("d", at("folder")).unwrap();
+        let (files, bytes) = hash_tree(folder.path(), "m@v1.0.0").unwrap();
+        let get = |name: &str| files.get(&format!("m@v1.0.0/{name}")).copied();
+        assert_eq!((files.len(), bytes), (4, 2));
+        assert_eq!([get("d/a"), get("link")], [Some(sha256(b"1")); 2]);
+        assert_eq!([get("broken"), get("folder")], [Some(NO_FILE); 2]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Module paths and versions, and which names a file of a module may have (golang.org/x/mod/module, semver).
 
+mod letters;
+
 use std::fmt;
 
 /// A module at a version, by the names that Go gives them.
@@ -163,7 +165,7 @@ pub fn check_path(path: &str) -> Result<(), String> {
 
 /// Whether it can be the name of a file in a module (`module.CheckFilePath`).
 ///
-/// Letters are those that Unicode calls alphabetic, a little more than Go's.
+/// Letters are those of the Unicode version of Rust's library, as they are those of Go's there.
 ///
 /// # Errors
 /// The rule that it breaks.
@@ -205,7 +207,7 @@ fn check_element(element: &str, kind: PathKind) -> Result<(), String> {
     let allowed = |c: &char| match kind {
         PathKind::Module => c.is_ascii_alphanumeric() || "-._~".contains(*c),
         PathKind::File if c.is_ascii() => c.is_ascii_alphanumeric() || "!#$%&()+,-.=@[]^_{}~ ".contains(*c),
-        PathKind::File => c.is_alphabetic(),
+        PathKind::File => letters::is_letter(*c),
     };
     if let Some(bad) = element.chars().find(|c| !allowed(c)) {
         return Err(format!("invalid char {bad:?}"));

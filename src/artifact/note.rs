@@ -97,7 +97,8 @@ pub enum NoteError {
 /// Splits a note and verifies its signatures: its text, with the final newline.
 ///
 /// # Errors
-/// [`NoteError`], as Go's `note.Open`.
+/// [`NoteError`], as Go's `note.Open`; and for two things that Go lets pass, though nobody who signs makes them: more than
+/// 1 MiB, and base64 whose last bits, which say nothing, are not zero.
 pub fn open<'a>(note: &'a [u8], keys: &[VerifierKey]) -> Result<&'a str, NoteError> {
     let malformed = NoteError::Malformed;
     if note.len() > MAX_NOTE {
@@ -128,13 +129,19 @@ pub fn open<'a>(note: &'a [u8], keys: &[VerifierKey]) -> Result<&'a str, NoteErr
         match keys.iter().find(|key| key.name == name && key.hash == hash) {
             None => signers.push(format!("{name}+{hash:08x}")),
             // A second signature by the same key is not looked at.
-            Some(key) if !verified.insert(key.hash) => {}
+            Some(_) if !verified.insert((name, hash)) => {}
             Some(key) => UnparsedPublicKey::new(&ED25519, &key.key)
                 .verify(text.as_bytes(), signature)
                 .map_err(|_| NoteError::Signature { name: name.to_owned(), hash })?,
         }
     }
     if verified.is_empty() { Err(NoteError::Unverified { signers }) } else { Ok(text) }
+}
+
+/// The names beneath a text that may be a note, whether or not they have signed it.
+pub fn signers(note: &[u8]) -> impl Iterator<Item = &str> {
+    let (_, signatures) = std::str::from_utf8(note).ok().and_then(|note| note.rsplit_once("\n\n")).unwrap_or_default();
+    signatures.lines().filter_map(|line| line.strip_prefix(DASH)?.split_once(' ')).map(|(name, _)| name)
 }
 
 fn is_name(name: &str) -> bool {
@@ -199,6 +206,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn of_a_keys_signatures_the_first_counts() {
+        let (log, witness) = (Signer::new("log.example", 1), Signer::new("witness.example", 2));
+        let keys = std::slice::from_ref(&log.key);
+        let (good, bad) = (log.line("a text\n"), log.line("other\n"));
+        assert!(open(format!("a text\n\n{good}{bad}").as_bytes(), keys).is_ok());
+        let note = format!("a text\n\n{bad}{good}");
+        let wrong = open(note.as_bytes(), keys);
+        assert!(matches!(wrong, Err(NoteError::Signature { .. })), "{wrong:?}");
+        // A hundred signatures may be there, whoever made them.
+        for (count, allowed) in [(99, true), (100, false)] {
+            let note = format!("a text\n\n{}{good}", witness.line("a text\n").repeat(count));
+            assert_eq!(open(note.as_bytes(), keys).is_ok(), allowed, "{count}");
+        }
+        // One key's name with another's hash is an unknown key.
+        let other = Signer::new("log.example", 3);
+        assert!(open(format!("a text\n\n{}{good}", other.line("a text\n")).as_bytes(), keys).is_ok());
+    }
+
+    #[test]
     fn every_changed_bit_is_found() {
         let log = Signer::new("log.example", 1);
         let note = log.sign("a text\n").into_bytes();
@@ -220,6 +246,10 @@ pub(super) mod tests {
             ("text\n", "no signature block"),
             ("text\n\n", "no signature block"),
             ("text\n\n- a b\n", "without its dash"),
+            ("text\r\n\r\n\u{2014} a AAAA\r\n", "control characters"),
+            ("text\n\n\u{2014} a AAAAAAA=", "its last line is cut"),
+            ("text\n\n\u{2014} a+b AAAAAAA=\n", "without name or signature"),
+            ("text\n\n\u{2014} a AAAAAAB=\n", "not base64"),
             ("te\rxt\n\n\u{2014} a AAAA\n", "control characters"),
             ("text\n\n\u{2014} a AAAA\n", "too short"),
         ] {

@@ -2,10 +2,13 @@
 
 mod compare;
 mod facts;
+mod goroot;
 mod others;
+mod packages;
 mod releases;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::collect::Inventory;
@@ -14,8 +17,10 @@ use super::gosum::{GoSum, GoSumError};
 use super::module::ModuleVersion;
 use super::note::VerifierKey;
 use super::sumdb::{self, Item, Record, Store, Verified};
-use crate::observation::artifact::{Artifact, Yardstick};
+use super::zip::Archive;
+use crate::observation::artifact::{Artifact, ArtifactKind, Check, Origin, Yardstick};
 use crate::reference::Releases;
+use crate::types::Timestamp;
 
 pub use facts::{Facts, Place};
 
@@ -56,6 +61,8 @@ pub struct Settings {
     pub releases: Releases,
     /// Blocks of keys that are trusted to sign releases, whatever their fingerprints.
     pub signing_keys: Vec<Vec<u8>>,
+    /// The time at which signatures that end, or are dated in the future, are judged.
+    pub judged: Option<Timestamp>,
     /// Threads that hash; 0 for as many as there are processors.
     pub threads: usize,
 }
@@ -140,9 +147,10 @@ pub fn run(
     let releases = settings.downloaded.releases.iter();
     outcome.artifacts.extend(releases.map(|release| releases::downloaded(release, settings)));
     for folder in &inventory.goroots {
-        let installed = releases::goroot(folder, inventory, &outcome);
+        let installed = goroot::goroot(folder, inventory, &outcome, &records);
         outcome.artifacts.push(installed);
     }
+    outcome.artifacts.extend(inventory.unreadable.iter().map(|(path, why)| unread(path, why)));
     let lonely = outcome.artifacts.is_empty();
     outcome.artifacts.extend(others::go_sums(&records, lonely));
     outcome.artifacts.extend(others::vendors(inventory, &outcome));
@@ -153,19 +161,32 @@ pub fn run(
     Ok(outcome)
 }
 
+/// What was found and could not be looked at.
+fn unread(path: &Path, why: &str) -> Artifact {
+    let kind = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("zip") => ArtifactKind::ModuleZip,
+        Some("mod") => ArtifactKind::GoMod,
+        Some("ziphash") => ArtifactKind::ZipHash,
+        _ => ArtifactKind::ModuleTree,
+    };
+    // A tree's name is half of its module's: that would be another module.
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Artifact {
+        kind,
+        name: if name.contains('@') { String::new() } else { name },
+        origin: Origin::Path(path.display().to_string()),
+        hash: None,
+        bytes: 0,
+        checks: vec![Check::open(Yardstick::Format, "", format!("{}: {why}", path.display()))],
+    }
+}
+
 #[cfg(feature = "openpgp")]
 use super::openpgp::Keys;
 
 /// Without OpenPGP there are no keys.
 #[cfg(not(feature = "openpgp"))]
 struct Keys;
-
-#[cfg(not(feature = "openpgp"))]
-impl Keys {
-    const fn is_empty(&self) -> bool {
-        true
-    }
-}
 
 /// The keys that may sign releases: those that were named as such, and of those that lie among the rest the known ones.
 #[cfg(feature = "openpgp")]
@@ -188,8 +209,28 @@ fn keys(_: &Inventory, _: &Settings) -> Keys {
     Keys
 }
 
+/// The modules that are given, as far as places, archives and go.sum lines name them: those that a checksum database can be
+/// asked about.
+#[must_use]
+pub fn modules(inventory: &Inventory, settings: &Settings) -> std::collections::BTreeSet<ModuleVersion> {
+    let lists = [&inventory.zips, &inventory.mods, &inventory.zip_hashes, &inventory.trees];
+    let placed = lists.into_iter().flatten().filter_map(|placed| {
+        let own = || {
+            let archive = Archive::open(File::open(&placed.path).ok()?).ok()?;
+            let name = String::from_utf8_lossy(&archive.entries().first()?.name).into_owned();
+            let (path, rest) = name.split_once('@')?;
+            ModuleVersion::parse(&format!("{path}@{}", rest.split('/').next()?))
+        };
+        placed.module.clone().or_else(|| settings.module.clone()).or_else(own)
+    });
+    let sums = inventory.go_sums.iter().filter_map(|path| GoSum::parse(&std::fs::read(path).ok()?).ok());
+    let lines = sums.flat_map(|sum| sum.iter().map(|(module, ..)| module.clone()).collect::<Vec<_>>());
+    placed.chain(lines).collect()
+}
+
 /// The databases, each with all that there is of it.
-fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
+#[must_use]
+pub fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
     let mut stores: Vec<Store> = Vec::new();
     let mut add = |store: Store| match stores.iter_mut().find(|known| known.name == store.name) {
         Some(known) => known.merge(store),
@@ -198,7 +239,7 @@ fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
     };
     for (name, folders) in &inventory.databases {
         let name = others::database_name(name, folders, &settings.keys);
-        folders.iter().filter_map(|folder| Store::read(folder, &name).ok()).for_each(&mut add);
+        folders.iter().map(|folder| Store::read(folder, &name)).for_each(&mut add);
     }
     for path in &inventory.notes {
         others::loose_note(path).into_iter().for_each(&mut add);
@@ -247,10 +288,7 @@ fn parallel<T: Sync, R: Send>(
 
 impl From<(&str, Vec<u8>)> for Item {
     fn from((path, bytes): (&str, Vec<u8>)) -> Self {
-        Self {
-            origin: crate::observation::artifact::Origin::Path(path.to_owned()),
-            content: sumdb::Content::Bytes(bytes),
-        }
+        Self { origin: Origin::Path(path.to_owned()), content: sumdb::Content::Bytes(bytes) }
     }
 }
 

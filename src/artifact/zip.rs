@@ -1,6 +1,8 @@
-//! The outside of a zip file as Go reads it (APPNOTE 6.3, archive/zip): its directory at the end, and each entry's bytes.
+//! The outside of a zip file as Go reads it (APPNOTE 6.3, archive/zip/reader.go): its directory at the end, and each
+//! entry's bytes.
 //!
-//! Names and sizes are kept as they stand in the directory: the rules for module zips are about them.
+//! No crate reads it, since the raw fields of both headers, declared sizes, duplicates and Go's own leniencies are what is
+//! judged. Where releases of Go differ, this is Go 1.27.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -18,6 +20,9 @@ const CENTRAL: [u8; 4] = *b"PK\x01\x02";
 const END: [u8; 4] = *b"PK\x05\x06";
 const END64: [u8; 4] = *b"PK\x06\x06";
 const LOCATOR64: [u8; 4] = *b"PK\x06\x07";
+const DESCRIPTOR: [u8; 4] = *b"PK\x07\x08";
+/// Bytes of the record at the end, without its comment.
+const END_LENGTH: usize = 22;
 
 /// Why an archive or an entry cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +48,7 @@ pub enum ZipError {
     /// Go reads stored and deflated entries alone.
     #[error("unsupported compression algorithm {0}")]
     Method(u16),
-    /// More entries than will be looked at.
+    /// More entries than will be looked at; Go has no such limit.
     #[error("more than {MAX_ENTRIES} entries")]
     Entries,
 }
@@ -55,13 +60,13 @@ pub struct Entry {
     pub name: Vec<u8>,
     /// Compression method.
     pub method: u16,
-    /// CRC-32; 0 is not checked, as in Go.
+    /// CRC-32; 0 is not checked, as in Go, unless it stands behind the bytes once more.
     pub crc: u32,
     /// Bytes that it takes in the file.
     pub packed: u64,
     /// Bytes that it unpacks to.
     pub unpacked: u64,
-    /// Where its local header stands.
+    /// Where its local header stands; past the end of any file where that is nowhere.
     pub offset: u64,
     /// Type bits of the Unix mode, where the maker's system has such: 0 for none.
     pub mode_type: u32,
@@ -69,6 +74,25 @@ pub struct Entry {
     pub shared: [u16; 5],
     /// What the directory alone says and nobody needs: version made by, disk, internal and external attributes.
     pub idle: [u32; 4],
+}
+
+impl Entry {
+    /// Whether it is a folder: such an entry has no bytes, whatever else is said of it.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.name.ends_with(b"/")
+    }
+
+    /// Whether its CRC-32 and sizes stand behind its bytes, too (bit 3).
+    #[must_use]
+    pub fn has_descriptor(&self) -> bool {
+        self.flags() & 8 != 0
+    }
+
+    fn flags(&self) -> u16 {
+        let [_, flags, ..] = self.shared;
+        flags
+    }
 }
 
 /// What stands before an entry's bytes.
@@ -134,8 +158,8 @@ impl<R: Read + Seek> Archive<R> {
             .collect();
         let (crc, packed, unpacked) = (fields.u32(14), fields.u32(18), fields.u32(22));
         let (name_length, extra) = (u64::from(fields.u16(26)), u64::from(fields.u16(28)));
-        // With flag 3 they may stand behind the bytes instead; sizes beyond 32 bits stand in an extra field.
-        let deferred = entry.shared.get(1).is_some_and(|flags| flags & 8 != 0) && (crc, packed, unpacked) == (0, 0, 0);
+        // They may stand behind the bytes instead; sizes beyond 32 bits stand in an extra field.
+        let deferred = entry.has_descriptor() && (crc, packed, unpacked) == (0, 0, 0);
         let same = |one: u32, other: u64| one == u32::MAX || u64::from(one) == other;
         let agree = crc == entry.crc && same(packed, entry.packed) && same(unpacked, entry.unpacked);
         if !deferred && !agree {
@@ -146,14 +170,6 @@ impl<R: Read + Seek> Archive<R> {
         if name_length != entry.name.len() as u64 || name != Some(entry.name.as_slice()) {
             contradicts.push("name");
         }
-        if deferred {
-            let behind = body.saturating_add(entry.packed);
-            let descriptor = self.window.exact(behind, 16)?.unwrap_or_default();
-            let at = if descriptor.starts_with(b"PK\x07\x08") { 4 } else { 0 };
-            if Fields(descriptor).u32(at) != entry.crc {
-                return Err(ZipError::Crc);
-            }
-        }
         Ok(Local { body, contradicts })
     }
 
@@ -161,10 +177,22 @@ impl<R: Read + Seek> Archive<R> {
     ///
     /// # Errors
     /// When it cannot be unpacked, or its size or CRC-32 is not what the directory says. Pieces were handed on before that.
-    pub fn unpack(&mut self, entry: &Entry, mut sink: impl FnMut(&[u8])) -> Result<(), ZipError> {
-        let mut at = self.local(entry)?.body;
-        let end = at.checked_add(entry.packed).filter(|end| *end <= self.window.size);
-        let end = end.ok_or(ZipError::Format("an entry that runs past the end of the file"))?;
+    pub fn unpack(&mut self, entry: &Entry, sink: impl FnMut(&[u8])) -> Result<(), ZipError> {
+        let local = self.local(entry)?;
+        self.unpack_behind(&local, entry, sink)
+    }
+
+    /// The same where its local header was read before.
+    ///
+    /// # Errors
+    /// As for [`Archive::unpack`].
+    pub fn unpack_behind(&mut self, local: &Local, entry: &Entry, mut sink: impl FnMut(&[u8])) -> Result<(), ZipError> {
+        if entry.is_folder() {
+            return if entry.unpacked == 0 { Ok(()) } else { Err(ZipError::Format("a folder with content")) };
+        }
+        // A packed size that is too large does no harm where the content ends by itself; a negative one is none, for Go.
+        let packed = if entry.packed > i64::MAX as u64 { u64::MAX } else { entry.packed };
+        let (mut at, end) = (local.body, local.body.saturating_add(packed).min(self.window.size));
         let mut crc = Crc::new();
         let mut left = entry.unpacked;
         let mut take = |piece: &[u8]| {
@@ -207,24 +235,36 @@ impl<R: Read + Seek> Archive<R> {
         if left > 0 {
             return Err(ZipError::Size { declared: entry.unpacked, got: "smaller" });
         }
-        if entry.crc != 0 && crc.sum() != entry.crc { Err(ZipError::Crc) } else { Ok(()) }
+        let sum = crc.sum();
+        let right = if entry.has_descriptor() {
+            sum == entry.crc && self.descriptor(local.body.saturating_add(packed))? == entry.crc
+        } else {
+            sum == entry.crc || entry.crc == 0
+        };
+        if right { Ok(()) } else { Err(ZipError::Crc) }
+    }
+
+    /// The CRC-32 behind an entry's bytes; a mark may stand before it.
+    fn descriptor(&mut self, at: u64) -> Result<u32, ZipError> {
+        let cut = || ZipError::Format("an entry without the record behind its bytes");
+        let marked = self.window.exact(at, 4)?.ok_or_else(cut)? == DESCRIPTOR;
+        let at = if marked { at.saturating_add(4) } else { at };
+        Ok(Fields(self.window.exact(at, 12)?.ok_or_else(cut)?).u32(0))
     }
 }
 
-/// The entries of the directory that the end of the file names.
+/// The entries of the directory that the end of the file names, and whether that record contradicts itself.
 fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<(Vec<Entry>, bool), ZipError> {
-    let no_zip = || ZipError::Format("not a valid zip file");
     let tail_length = window.size.min(65 << 10);
     let tail_start = window.size.saturating_sub(tail_length);
     let tail = window.exact(tail_start, usize::try_from(tail_length).unwrap_or(0))?.ok_or_else(no_zip)?;
-    let marks = memchr::memmem::rfind_iter(tail, &END);
-    let mut marks = marks.filter(|at| tail.len().saturating_sub(*at) >= 22);
+    let mut marks = memchr::memmem::rfind_iter(tail, &END).filter(|at| tail.len().saturating_sub(*at) >= END_LENGTH);
     let at = marks.next().ok_or_else(no_zip)?;
     let end = tail.get(at..).unwrap_or_default();
     let fields = Fields(end);
     let one_disk = fields.u32(4) == 0 && fields.u16(8) == fields.u16(10);
-    let (end_comment, end_rest) = (usize::from(fields.u16(20)), end.len().saturating_sub(22));
-    if usize::from(fields.u16(20)) > end.len().saturating_sub(22) {
+    let (comment, rest) = (usize::from(fields.u16(20)), end.len().saturating_sub(END_LENGTH));
+    if comment > rest {
         return Err(ZipError::Format("a zip file with a cut comment"));
     }
     let mut end_offset = tail_start.saturating_add(at as u64);
@@ -235,33 +275,37 @@ fn directory<R: Read + Seek>(window: &mut Window<R>) -> Result<(Vec<Entry>, bool
     {
         (end_offset, records, length, offset) = found;
     }
-    let base = i128::from(end_offset) - i128::from(length) - i128::from(offset);
-    let start = u64::try_from(base.saturating_add(i128::from(offset))).map_err(|_| no_zip())?;
-    if start >= window.size {
+    if offset > i64::MAX as u64 {
         return Err(no_zip());
     }
-    let mut base = u64::try_from(base).map_err(|_| no_zip())?;
+    // The directory stands before its end; what it says of its place may be off, and all other places with it.
+    let mut start = end_offset.checked_sub(length).filter(|start| *start < window.size).ok_or_else(no_zip)?;
     // Some writers give the directory's length wrong; where a directory stands at the plain offset, that is it.
-    if base > 0 && window.exact(offset, 46)?.is_some_and(|header| header.starts_with(&CENTRAL)) {
-        base = 0;
+    if start > offset && matches!(entry(window, &mut offset.clone()), Ok(Some(_))) {
+        start = offset;
     }
-    let mut at = base.saturating_add(offset);
+    let shift = start.wrapping_sub(offset);
+    let mut at = start;
     let mut entries = Vec::new();
     while let Some(mut entry) = entry(window, &mut at)? {
         if entries.len() >= MAX_ENTRIES {
             return Err(ZipError::Entries);
         }
-        entry.offset = entry.offset.saturating_add(base);
+        entry.offset = entry.offset.wrapping_add(shift);
         entries.push(entry);
     }
     // The count is kept in 16 bits and wraps around.
     let counted = (entries.len() as u64) & 0xffff == records & 0xffff;
-    let odd = !one_disk || at.checked_sub(base.saturating_add(offset)) != Some(length) || end_comment != end_rest;
+    let odd = !one_disk || at.checked_sub(start) != Some(length) || comment != rest;
     if counted {
         Ok((entries, odd))
     } else {
         Err(ZipError::Format("not a valid zip file: its directory has another count of entries"))
     }
+}
+
+const fn no_zip() -> ZipError {
+    ZipError::Format("not a valid zip file")
 }
 
 type End64 = (u64, u64, u64, u64);
@@ -270,15 +314,23 @@ type End64 = (u64, u64, u64, u64);
 fn end64<R: Read + Seek>(window: &mut Window<R>, end: u64) -> Result<Option<End64>, ZipError> {
     let Some(at) = end.checked_sub(20) else { return Ok(None) };
     let Some(locator) = window.exact(at, 20)?.filter(|bytes| bytes.starts_with(&LOCATOR64)) else { return Ok(None) };
-    let at = Fields(locator).u64(8);
+    let fields = Fields(locator);
+    let at = fields.u64(8);
+    // First disk of one disk, or it is no zip64.
+    if fields.u32(4) != 0 || fields.u32(16) != 1 || at > i64::MAX as u64 {
+        return Ok(None);
+    }
     let end = window.exact(at, 56)?.filter(|bytes| bytes.starts_with(&END64));
     let fields = Fields(end.ok_or(ZipError::Format("not a valid zip file: no zip64 directory"))?);
     Ok(Some((at, fields.u64(32), fields.u64(40), fields.u64(48))))
 }
 
-/// The entry that stands there, `None` after the last one.
+/// The entry that stands there; `None` where there is none, or a malformed one: the count says whether that is the end.
 fn entry<R: Read + Seek>(window: &mut Window<R>, at: &mut u64) -> Result<Option<Entry>, ZipError> {
-    let Some(header) = window.exact(*at, 46)?.filter(|bytes| bytes.starts_with(&CENTRAL)) else { return Ok(None) };
+    let body = at.saturating_add(46);
+    let Some(header) = window.exact(*at, 46)?.filter(|bytes| bytes.starts_with(&CENTRAL)) else {
+        return if *at == window.size { Err(no_zip()) } else { Ok(None) };
+    };
     let fields = Fields(header);
     let system = fields.u16(4) >> 8;
     let (name, extra, comment) = (fields.u16(28), fields.u16(30), fields.u16(32));
@@ -290,22 +342,26 @@ fn entry<R: Read + Seek>(window: &mut Window<R>, at: &mut u64) -> Result<Option<
         packed: u64::from(fields.u32(20)),
         unpacked: u64::from(fields.u32(24)),
         offset: u64::from(fields.u32(42)),
-        // Unix and macOS keep the mode in the upper half.
         shared: [6, 8, 10, 12, 14].map(|at| fields.u16(at)),
         idle: [u32::from(fields.u16(4)), u32::from(fields.u16(34)), u32::from(fields.u16(36)), attributes],
+        // Unix and macOS keep the mode in the upper half.
         mode_type: if matches!(system, 3 | 19) { attributes >> 16 & 0o170_000 } else { 0 },
     };
     let length = usize::from(name) + usize::from(extra) + usize::from(comment);
-    let Some(rest) = window.exact(at.saturating_add(46), length)? else { return Ok(None) };
+    let Some(rest) = window.exact(body, length)? else {
+        return if body == window.size { Err(no_zip()) } else { Ok(None) };
+    };
     let (name, rest) = rest.split_at_checked(usize::from(name)).unwrap_or_default();
     entry.name = name.to_vec();
-    zip64(&mut entry, rest.get(..usize::from(extra)).unwrap_or_default())?;
-    *at = at.saturating_add(46).saturating_add(length as u64);
-    Ok(Some(entry))
+    *at = body.saturating_add(length as u64);
+    let whole = zip64(&mut entry, rest.get(..usize::from(extra)).unwrap_or_default());
+    Ok(whole.is_some().then_some(entry))
 }
 
-/// Fields that do not fit in 32 bits stand in an extra field.
-fn zip64(entry: &mut Entry, mut extra: &[u8]) -> Result<(), ZipError> {
+/// Fields that do not fit in 32 bits stand in an extra field, of several in the last; `None` when one lacks its numbers.
+fn zip64(entry: &mut Entry, mut extra: &[u8]) -> Option<()> {
+    const LARGE: u64 = 0xffff_ffff;
+    let (unpacked, packed) = (entry.unpacked == LARGE, entry.packed == LARGE);
     while extra.len() >= 4 {
         let fields = Fields(extra);
         let (tag, length) = (fields.u16(0), usize::from(fields.u16(2)));
@@ -315,13 +371,16 @@ fn zip64(entry: &mut Entry, mut extra: &[u8]) -> Result<(), ZipError> {
             continue;
         }
         let mut numbers = field.chunks_exact(8).map(|bytes| Fields(bytes).u64(0));
-        for value in [&mut entry.unpacked, &mut entry.packed, &mut entry.offset] {
-            if *value == 0xffff_ffff {
-                *value = numbers.next().ok_or(ZipError::Format("a zip64 field without its numbers"))?;
+        let offset = entry.offset == LARGE;
+        for (large, value) in
+            [(unpacked, &mut entry.unpacked), (packed, &mut entry.packed), (offset, &mut entry.offset)]
+        {
+            if large {
+                *value = numbers.next()?;
             }
         }
     }
-    Ok(())
+    Some(())
 }
 
 /// Little-endian numbers at places; 0 where there are no such bytes.

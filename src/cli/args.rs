@@ -175,9 +175,16 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE")]
     pub(super) go_sum: Vec<PathBuf>,
 
-    /// What is at hand of a checksum database: a folder with `lookup`, `tile` or `latest`
+    /// A checksum database: a folder with `lookup`, `tile` or `latest`; or the URL of the database or of a mirror, which is
+    /// then asked about the given modules
+    ///
+    /// Modules that GONOSUMDB or GOPRIVATE name are never asked about. Proxies are those of the environment.
     #[arg(long, value_name = "DIR|URL")]
     pub(super) sumdb: Vec<PathBuf>,
+
+    /// PEM roots to trust beside Mozilla's when a URL is asked
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Vec<PathBuf>,
 
     /// The key of a checksum database of one's own, as in GOSUMDB
     #[arg(long, value_name = "NAME+HASH+KEY")]
@@ -413,8 +420,19 @@ pub(super) enum RulesCommand {
         #[arg(long, value_enum, default_value_t = PlainFormat::Text)]
         format: PlainFormat,
     },
-    /// Import fresh lists from files (not built yet)
-    Update(Unbuilt),
+    /// Import fresh lists from files: go.dev/dl (?mode=json&include=all), address ranges of Google and GitHub, intermediate
+    /// certificates. The network is not asked
+    Update {
+        /// Lists as their publishers offer them; what each is shows in its form
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Folder to write them to, for `--rules DIR`; without it, they go to standard output
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// Day on which the lists were fetched [default: the day on which each file was last written]
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        checked: Option<String>,
+    },
 }
 
 #[cfg(test)]

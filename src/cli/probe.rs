@@ -277,7 +277,8 @@ fn case_of(reference: &Reference, go: GoRun, probes: Vec<Answer>) -> Case {
 pub(super) fn present_env() -> GoEnv {
     let environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let told = go_env(&["go".into()], &environment).unwrap_or_default();
-    GoEnv::parse(&relevant(&[told, as_lines(&environment)].concat()))
+    // What go says counts: to go a variable that is empty is not set, and the file of `go env -w` may have it.
+    GoEnv::parse(&relevant(&[as_lines(&environment), told].concat()))
 }
 
 /// The machine's settings, with an environment.

@@ -1,8 +1,9 @@
 //! `goprobe rules`, and the seam to the reference room.
 
+mod update;
+
 use std::path::Path;
 
-use anyhow::bail;
 use serde_json::json;
 
 use super::args::{PlainFormat, Rules, RulesCommand};
@@ -30,7 +31,7 @@ pub(super) fn run(args: &Rules) -> anyhow::Result<Exit> {
     let data = match &args.command {
         RulesCommand::Check { folder, format } => checked(&listing(folder.as_deref())?, *format),
         RulesCommand::List { rules, format } => listed(&listing(rules.as_deref())?, *format),
-        RulesCommand::Update(_) => bail!("this version of goprobe does not have `rules update` yet"),
+        RulesCommand::Update { files, to, checked } => update::run(files, to.as_deref(), checked.as_deref())?,
     };
     output::deliver(&data, None)?;
     Ok(Exit::Clear)

@@ -33,12 +33,14 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<Exit> {
         bail!("version {} does not have that format", env!("CARGO_PKG_VERSION"));
     }
     let overrides = overrides(&args.report)?;
-    let reference = examine::reference(&Facts { rules: args.rules.clone(), ..Facts::default() })?;
+    let known = Facts { rules: args.rules.clone(), ca: args.ca.clone(), ..Facts::default() };
+    let reference = examine::reference(&known)?;
     let inventory = inventory(args)?;
     if !args.report.quiet {
         remark(&inventory);
     }
-    let settings = settings(args, &reference)?;
+    let settings = Settings { judged: Some(started), ..settings(args, &reference)? };
+    let settings = with_answers(args, &inventory, settings, &reference)?;
     let shown = Progress::new(!args.report.quiet && std::io::stderr().is_terminal());
     let outcome = verify::run(&inventory, &settings, &|done, all| shown.show(done, all));
     shown.end();
@@ -88,14 +90,7 @@ fn inventory(args: &Verify) -> anyhow::Result<Inventory> {
         inventory.add(path).with_context(|| format!("cannot read {}", path.display()))?;
     }
     inventory.go_sums.extend(args.go_sum.iter().cloned());
-    for database in &args.sumdb {
-        let text = database.to_string_lossy();
-        if text.starts_with("http://") || text.starts_with("https://") {
-            bail!(
-                "version {} does not ask a checksum database over the network yet: give a folder",
-                env!("CARGO_PKG_VERSION")
-            );
-        }
+    for database in args.sumdb.iter().filter(|database| url(database).is_none()) {
         add_database(&mut inventory, database)?;
     }
     inventory.go_sums.sort();
@@ -105,6 +100,34 @@ fn inventory(args: &Verify) -> anyhow::Result<Inventory> {
         folders.dedup();
     }
     Ok(inventory)
+}
+
+/// The settings with what the databases at URLs answer.
+#[cfg(feature = "probe")]
+fn with_answers(
+    args: &Verify,
+    inventory: &Inventory,
+    mut settings: Settings,
+    reference: &Reference,
+) -> anyhow::Result<Settings> {
+    for url in args.sumdb.iter().filter_map(|database| url(database)) {
+        super::mirror::ask(&url, inventory, &mut settings, reference, args.report.quiet)?;
+    }
+    Ok(settings)
+}
+
+#[cfg(not(feature = "probe"))]
+fn with_answers(args: &Verify, _: &Inventory, settings: Settings, _: &Reference) -> anyhow::Result<Settings> {
+    if args.sumdb.iter().any(|database| url(database).is_some()) {
+        bail!("cannot ask the URL of --sumdb: this goprobe was built without the feature `probe`");
+    }
+    Ok(settings)
+}
+
+/// What is no folder but asked over the network.
+fn url(database: &Path) -> Option<String> {
+    let text = database.to_string_lossy();
+    (text.starts_with("http://") || text.starts_with("https://")).then(|| text.into_owned())
 }
 
 /// A database's folder, or one that holds such folders: `cache/download/sumdb`.

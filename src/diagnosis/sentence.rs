@@ -177,6 +177,14 @@ fn plain(cause: &Finding, at: &str, several: bool) -> String {
             format!("The checksum database {at} cannot be reached, while the module proxy works")
         }
         C::ArtifactSumdbUntrusted => format!("An answer of the checksum database {at} cannot be trusted"),
+        C::ArtifactSdkMismatch | C::ArtifactSdkSignature if subject.host.is_none() => {
+            let name = detail(cause, "name").unwrap_or_else(|| at.to_owned());
+            match (cause.code, fault) {
+                (C::ArtifactSdkMismatch, Fault::Client) => format!("The installed {name} is not the released one"),
+                (C::ArtifactSdkMismatch, _) => format!("{name} is not the released file"),
+                _ => format!("The signature of {name} does not prove who made it"),
+            }
+        }
         C::ArtifactCacheModified => format!("What the module cache holds of {at} was changed after download"),
         C::ArtifactChecksumMismatch if fault == Fault::Client => {
             format!("What the module cache holds of {at} is not what was recorded for that version")

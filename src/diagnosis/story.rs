@@ -196,7 +196,8 @@ fn open_questions(mut items: Vec<NotAssessed>, ranked: &[Ranked]) -> Vec<NotAsse
         let asked = &item.subject;
         !ranked.iter().map(|known| &known.finding).any(|known| {
             let same_address = asked.host.is_some() || asked.address == known.subject.address;
-            known.code == item.code && known.subject.host == asked.host && same_address
+            let same_module = asked.module.is_none() || asked.module == known.subject.module;
+            known.code == item.code && known.subject.host == asked.host && same_address && same_module
         })
     });
     items.sort();
@@ -481,6 +482,23 @@ pub(crate) mod tests {
         assert_eq!(question(Veil::Gap, Some(0)).verdict.outcome, Outcome::Ok);
         assert_eq!(question(Veil::Encrypted, None).verdict.outcome, Outcome::Ok);
         assert_eq!(question(Veil::Encrypted, None).not_assessed.len(), 1);
+        assert_eq!(question(Veil::NotGiven, None).verdict.outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn a_finding_about_one_module_answers_no_question_about_another() {
+        let module = |name: &str| Subject { module: Some(name.to_owned()), ..Subject::default() };
+        let mut found = finding(Code::ArtifactChecksumMismatch, HOST, TRUE);
+        found.subject = module("a@v1");
+        let item = |name| NotAssessed {
+            code: Code::ArtifactChecksumMismatch,
+            subject: module(name),
+            veil: Veil::NotGiven,
+            hint: String::new(),
+        };
+        let assessment = Assessment { found: vec![found], not_assessed: vec![item("a@v1"), item("b@v1")] };
+        let diagnosis = diagnose(vec![assessment], &failed(), &Overrides::default());
+        assert_eq!(diagnosis.not_assessed, [item("b@v1")]);
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn empty(address: SocketAddr, name: &str) -> PresentedChain {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
+pub(super) async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
     match timeout(CONNECT, TcpStream::connect(address)).await {
         Ok(stream) => stream.map_err(|error| failure(&error)),
         Err(_) => Err(Failure::Timeout),
@@ -80,7 +80,7 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
 }
 
 /// Asks a proxy for a tunnel (RFC 9110 §9.3.6).
-async fn tunnel(stream: &mut TcpStream, name: &str, port: u16) -> Result<(), Failure> {
+pub(super) async fn tunnel(stream: &mut TcpStream, name: &str, port: u16) -> Result<(), Failure> {
     let request = format!("CONNECT {name}:{port} HTTP/1.1\r\nHost: {name}:{port}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.map_err(|error| failure(&error))?;
     let mut head = Vec::new();

@@ -321,6 +321,9 @@ pub struct OpenQuestion {
     pub subject: Subject,
     /// What hid it.
     pub why: Why,
+    /// Of an artifact what could not be held against what, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Why something could not be seen.

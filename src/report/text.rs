@@ -3,6 +3,8 @@
 mod artifacts;
 mod page;
 
+use std::collections::BTreeMap;
+
 use page::{Ink, Page};
 
 pub use page::Style;
@@ -172,13 +174,19 @@ fn blind_spots(page: &mut Page, report: &Report) {
         let items = report.not_assessed.iter().filter(|item| item.why == why);
         // Many modules may have nothing to be held against: what is missing is said once.
         if why == Why::NotGiven {
-            let items: Vec<_> = items.collect();
-            let names = listed(
-                items.iter().map(|item| item.subject.module.clone().unwrap_or_else(|| item.code.to_owned())).collect(),
-            );
-            if !names.is_empty() {
+            let mut by_note: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+            for item in items {
+                let note = item.note.as_deref().unwrap_or_else(|| words::why(why));
+                let name = item.subject.module.clone().unwrap_or_else(|| item.code.to_owned());
+                by_note.entry(note).or_default().push(name);
+            }
+            let some = !by_note.is_empty();
+            for (note, names) in by_note {
+                page.item("  Not judged: ", Ink::Plain, &format!("{} ({note}).", listed(names)));
+            }
+            if some {
                 let cure = if report.run.mode == "verify" { words::cure(why) } else { words::GO_SUM };
-                page.item("  Not judged: ", Ink::Plain, &format!("{names} ({}). {cure}", words::why(why)));
+                page.item("  ", Ink::Plain, cure);
             }
             continue;
         }

@@ -54,7 +54,7 @@ pub(super) const fn why(why: Why) -> &'static str {
         Why::Gap => "missing from the recording",
         Why::Truncated => "cut by the snap length",
         Why::EndOfCapture => "outside of the recorded time",
-        Why::NotGiven => "nothing to hold it against was given",
+        Why::NotGiven => "nothing was given that it could be held against",
     }
 }
 
@@ -65,7 +65,10 @@ pub(super) const fn cure(why: Why) -> &'static str {
         Why::Gap => "Record both directions, on the client, without loss.",
         Why::Truncated => "Record whole packets (tcpdump -s 0).",
         Why::EndOfCapture => "Start recording before go and stop it after go has ended.",
-        Why::NotGiven => "Give go.sum, the module cache or the checksum database's store, too.",
+        Why::NotGiven => {
+            "Give what is missing, too: go.sum, the module cache, the checksum database's store (--sumdb); of releases a \
+            fresh listing (goprobe rules update), the signature beside them and the key (--signing-key)."
+        }
     }
 }
 

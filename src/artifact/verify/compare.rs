@@ -35,7 +35,7 @@ pub(super) fn all(facts: Vec<Facts>, records: &Records) -> Outcome {
 
 /// What does not say of which module it is.
 fn nameless(facts: &Facts) -> Artifact {
-    let mut checks = own(facts);
+    let mut checks = own(facts, false);
     checks.push(Check::open(
         Yardstick::GoSum,
         "",
@@ -69,7 +69,7 @@ fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: 
     }
     outcome.artifacts.extend(judged.into_iter().map(|copy| artifact(copy.facts, module.to_string(), copy.checks)));
     for facts in &stored {
-        let mut checks = own(facts);
+        let mut checks = own(facts, false);
         checks.extend(on_record(module, facts, Part::Zip, records));
         // Copies were held against it; where one differs, that is told of the copy.
         let mut hashed = copies.iter().filter(|copy| copy.h1.is_some() && belong_together(copy, facts));
@@ -81,7 +81,7 @@ fn group(module: &ModuleVersion, members: &[Facts], records: &Records, outcome: 
         outcome.artifacts.push(artifact(facts, module.to_string(), checks));
     }
     for facts in of(ArtifactKind::GoMod) {
-        let mut checks = own(facts);
+        let mut checks = own(facts, false);
         checks.extend(on_record(module, facts, Part::GoMod, records));
         let zip = copies.iter().find(|copy| copy.go_mod.is_some() && copy.unread.is_none());
         if let (Some(zip), Some(own)) = (zip, facts.go_mod) {
@@ -104,8 +104,11 @@ struct Judged<'a> {
 
 impl<'a> Judged<'a> {
     fn new(module: &ModuleVersion, facts: &'a Facts, records: &Records) -> Self {
-        let mut checks = own(facts);
-        checks.extend(on_record(module, facts, Part::Zip, records));
+        let recorded = on_record(module, facts, Part::Zip, records);
+        // What is on record as it is was made like that, and go takes it.
+        let known = recorded.iter().any(|check| check.result == CheckResult::Agrees);
+        let mut checks = own(facts, known);
+        checks.extend(recorded);
         Self { facts, checks }
     }
 
@@ -147,7 +150,7 @@ impl<'a> Judged<'a> {
 
     fn differs(&self) -> bool {
         self.checks.iter().any(|check| match &check.result {
-            CheckResult::Differs(difference) => difference.fault != "changed_header",
+            CheckResult::Differs(difference) => difference.fault != "odd_zip",
             _ => false,
         })
     }
@@ -213,8 +216,8 @@ pub(super) fn list(into: &mut Difference, files: &FileDifference, good: &impl Di
     );
 }
 
-/// What an artifact's own form says.
-fn own(facts: &Facts) -> Vec<Check> {
+/// What an artifact's own form says; `known`: its hash is on record.
+fn own(facts: &Facts, known: bool) -> Vec<Check> {
     if let Some(why) = &facts.unread {
         return vec![Check::open(Yardstick::Format, "", format!("cannot be read: {why}"))];
     }
@@ -231,8 +234,10 @@ fn own(facts: &Facts) -> Vec<Check> {
             |fault, note| Check::differs(Yardstick::Format, RULES, Difference { fault, note, ..Difference::default() });
         if !facts.breaches.is_empty() {
             checks.push(wrong("invalid_zip", told(&facts.breaches)));
+        } else if !facts.irregular.is_empty() {
+            checks.push(wrong(if known { "odd_zip" } else { "invalid_zip" }, told(&facts.irregular)));
         } else if !facts.oddities.is_empty() {
-            checks.push(wrong("changed_header", told(&facts.oddities)));
+            checks.push(wrong("odd_zip", told(&facts.oddities)));
         } else {
             checks.push(Check::agrees(Yardstick::Format, RULES));
         }
@@ -303,10 +308,13 @@ fn artifact(facts: &Facts, name: String, checks: Vec<Check>) -> Artifact {
     }
 }
 
-/// The files of the copy of a module that is trusted most, for comparison with a vendored one.
-pub(super) fn good_files(module: &ModuleVersion, outcome: &Outcome) -> Option<(FileHashes, String)> {
+/// The files of the copy of a module that is trusted most among these, for comparison with a vendored or installed one.
+pub(super) fn good_files<'a>(
+    module: &ModuleVersion,
+    among: impl IntoIterator<Item = &'a Artifact>,
+) -> Option<(FileHashes, String)> {
     let name = module.to_string();
-    let copies = outcome.artifacts.iter().filter(|it| {
+    let copies = among.into_iter().filter(|it| {
         it.name == name
             && matches!(it.kind, ArtifactKind::ModuleZip | ArtifactKind::ModuleTree)
             && it.hash.is_some()

@@ -93,6 +93,8 @@ pub struct Facts {
     pub bytes: u64,
     /// Rules that it breaks.
     pub breaches: Vec<Breach>,
+    /// What it must not have, though go takes it.
+    pub irregular: Vec<Breach>,
     /// Fields nobody reads that contradict each other.
     pub oddities: Vec<Breach>,
     /// Why it could not be read.
@@ -128,6 +130,7 @@ impl Facts {
             go_mod: None,
             bytes: 0,
             breaches: Vec::new(),
+            irregular: Vec::new(),
             oddities: Vec::new(),
             unread: None,
         }
@@ -140,6 +143,7 @@ impl Facts {
         self.go_mod = zip.go_mod;
         self.bytes = zip.unpacked;
         self.breaches = zip.breaches;
+        self.irregular = zip.irregular;
         self.oddities = zip.oddities;
     }
 

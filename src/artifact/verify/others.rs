@@ -1,5 +1,6 @@
 //! What is no artifact of one module: go.sum files among themselves, vendor directories, loose notes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::compare::{good_files, list};
@@ -86,6 +87,10 @@ pub(super) fn go_sums(records: &Records, lonely: bool) -> Vec<Artifact> {
 /// nothing.
 pub(super) fn vendors(inventory: &Inventory, outcome: &Outcome) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
+    let mut by_name: HashMap<&str, Vec<&Artifact>> = HashMap::new();
+    if !inventory.vendors.is_empty() {
+        outcome.artifacts.iter().for_each(|copy| by_name.entry(copy.name.as_str()).or_default().push(copy));
+    }
     for folder in &inventory.vendors {
         let Ok(list) = std::fs::read_to_string(folder.join("modules.txt")) else { continue };
         let modules = vendored(&list);
@@ -96,7 +101,8 @@ pub(super) fn vendors(inventory: &Inventory, outcome: &Outcome) -> Vec<Artifact>
                     .iter()
                     .filter_map(|(other, _)| other.strip_prefix(path.as_str())?.strip_prefix('/').map(str::to_owned))
                     .collect();
-                artifacts.push(vendored_module(&place, module, &nested, outcome));
+                let copies = by_name.get(module.to_string().as_str()).map(Vec::as_slice).unwrap_or_default();
+                artifacts.push(vendored_module(&place, module, &nested, copies));
             }
         }
     }
@@ -129,9 +135,9 @@ fn vendored(list: &str) -> Vec<(String, ModuleVersion)> {
     modules
 }
 
-fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], outcome: &Outcome) -> Artifact {
+fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], copies: &[&Artifact]) -> Artifact {
     let mut bytes = 0;
-    let check = match (hash_tree(place, &module.to_string()), good_files(module, outcome)) {
+    let check = match (hash_tree(place, &module.to_string()), good_files(module, copies.iter().copied())) {
         (Err(error), _) => Check::open(Yardstick::Copy, "", format!("cannot be read: {error}")),
         (_, None) => Check::open(Yardstick::Copy, "", "no copy of the module was given"),
         (Ok((files, length)), Some((good, path))) => {
@@ -139,8 +145,7 @@ fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], outc
             let inside = |name: &str| {
                 nested.iter().any(|other| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/')))
             };
-            let theirs: std::collections::HashMap<&str, _> =
-                good.iter().map(|(name, hash)| (without_prefix(name), hash)).collect();
+            let theirs: HashMap<&str, _> = good.iter().map(|(name, hash)| (without_prefix(name), hash)).collect();
             let mut difference = FileDifference::default();
             for (name, hash) in files.iter().map(|(name, hash)| (without_prefix(name), hash)) {
                 match theirs.get(name) {
@@ -177,7 +182,7 @@ pub(super) fn database_name(name: &str, folders: &[PathBuf], keys: &[VerifierKey
     if keys.iter().any(|key| key.name() == name) {
         return name.to_owned();
     }
-    let signers = folders.iter().filter_map(|folder| Store::read(folder, name).ok());
+    let signers = folders.iter().map(|folder| Store::read(folder, name));
     let signers =
         signers.flat_map(|store| store.heads.into_iter().chain(store.lookups.into_iter().map(|(_, item)| item)));
     let mut signers = signers.filter_map(|item| signer(&item.content.read().ok()?));

@@ -1,34 +1,23 @@
-//! Releases of Go: archives by list and signature, installed ones against an archive or toolchain module.
+//! Archives and installers of Go: by the lists of releases, and by the OpenPGP signature beside them.
+//!
+//! A hash that no list has accuses nobody, as lists are older than some releases; neither does a signature that is not
+//! there, or one by a key that was not given.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ring::digest::{Context, SHA256};
-
-use super::compare::list;
-use super::{Outcome, Settings};
-use crate::artifact::collect::Inventory;
-use crate::artifact::dirhash::{self, FileDifference, FileHashes, Sha256, finished, hex};
+use super::{Settings, packages};
+use crate::artifact::dirhash::{self, hex};
 use crate::artifact::download::DownloadedRelease;
-use crate::artifact::module::ModuleVersion;
 use crate::artifact::sdk;
-use crate::artifact::zip::Archive;
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, Difference, Origin, Yardstick};
-
-/// Bytes that an archive of Go may unpack to, and that are hashed of it.
-const MAX_UNPACKED: u64 = 2 << 30;
-/// Where files that nobody released would be compiled or run.
-const LIVE: [&str; 3] = ["bin/", "src/", "pkg/tool/"];
+use crate::reference::Releases;
 
 /// The hash of an archive that came over the wire.
 pub(super) fn downloaded(release: &DownloadedRelease, settings: &Settings) -> Artifact {
     let hash = release.sha256.as_ref().map(|sha256| hex(sha256));
-    let check = match (&hash, settings.releases.find(&release.name)) {
-        (Err(why), _) => Check::open(Yardstick::ReleaseList, "", *why),
-        (Ok(sha256), Some(released)) => Check::equal(Yardstick::ReleaseList, released.list, &released.sha256, sha256),
-        (Ok(_), None) => Check::open(Yardstick::ReleaseList, "", NOT_LISTED),
+    let check = match &hash {
+        Err(why) => Check::open(Yardstick::ReleaseList, "", *why),
+        Ok(sha256) => listed(&release.name, sha256, &settings.releases),
     };
     Artifact {
         kind: ArtifactKind::SdkArchive,
@@ -40,220 +29,132 @@ pub(super) fn downloaded(release: &DownloadedRelease, settings: &Settings) -> Ar
     }
 }
 
-const NOT_LISTED: &str = "the lists of releases do not have it: they may be older";
-
 /// Hash and signature of an archive.
 pub(super) fn archive(path: &Path, settings: &Settings, keys: &super::Keys) -> Artifact {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut checks = Vec::new();
-    let (mut hash, mut bytes) = (None, 0);
-    match dirhash::hash_file(path) {
-        Err(error) => checks.push(Check::open(Yardstick::ReleaseList, "", format!("cannot be read: {error}"))),
-        Ok((sha256, length)) => {
-            let sha256 = hex(&sha256);
-            checks.push(match settings.releases.find(&name) {
-                Some(released) => Check::equal(Yardstick::ReleaseList, released.list, &released.sha256, &sha256),
-                None => Check::open(Yardstick::ReleaseList, "", NOT_LISTED),
-            });
-            (hash, bytes) = (Some(sha256), length);
-        }
-    }
-    let mut signature = path.as_os_str().to_owned();
-    signature.push(".asc");
-    let signature = PathBuf::from(signature);
-    if signature.is_file() {
-        checks.push(signed(path, &signature, keys));
-    } else if !keys.is_empty() {
-        checks.push(Check::open(
-            Yardstick::OpenPgp,
-            signature.display().to_string(),
-            "there is no signature beside it",
-        ));
-    }
-    Artifact {
+    let mut artifact = Artifact {
         kind: ArtifactKind::SdkArchive,
         name,
         origin: Origin::Path(path.display().to_string()),
-        hash,
-        bytes,
-        checks,
-    }
-}
-
-#[cfg(feature = "openpgp")]
-fn signed(path: &Path, signature: &Path, keys: &super::Keys) -> Check {
-    use crate::artifact::openpgp::SignatureError;
-    let with = signature.display().to_string();
-    if keys.is_empty() {
-        return Check::open(Yardstick::OpenPgp, with, "the key that signs releases was not given");
-    }
-    let open = |path: &Path| File::open(path).map_err(|error| SignatureError::Read(error.to_string()));
-    let verified = open(path).and_then(|data| keys.verify(std::io::BufReader::new(data), open(signature)?));
-    match verified {
-        Ok((key, _)) => Check::agrees(Yardstick::OpenPgp, format!("{with} by {key}")),
-        Err(SignatureError::Read(why)) => Check::open(Yardstick::OpenPgp, with, why),
-        Err(error) => {
-            let fault = match error {
-                SignatureError::UnknownKey(_) => "unknown_key",
-                SignatureError::Unusable { .. } => "unusable_key",
-                SignatureError::Wrong(_) => "wrong_signature",
-                _ => "malformed_signature",
-            };
-            Check::differs(
-                Yardstick::OpenPgp,
-                with,
-                Difference { fault, note: error.to_string(), ..Difference::default() },
-            )
-        }
-    }
-}
-
-#[cfg(not(feature = "openpgp"))]
-fn signed(_: &Path, signature: &Path, _: &super::Keys) -> Check {
-    Check::open(Yardstick::OpenPgp, signature.display().to_string(), "this goprobe was built without OpenPGP")
-}
-
-/// An installed Go against what was given of its version.
-pub(super) fn goroot(folder: &Path, inventory: &Inventory, outcome: &Outcome) -> Artifact {
-    let version = sdk::goroot_version(folder).unwrap_or_default();
-    let mut artifact = Artifact {
-        kind: ArtifactKind::Goroot,
-        name: version.clone(),
-        origin: Origin::Path(folder.display().to_string()),
         hash: None,
         bytes: 0,
         checks: Vec::new(),
     };
-    let platform = platform(folder);
-    let Some((good, path, whole)) = released(&version, platform.as_deref(), inventory, outcome) else {
-        let why = format!("neither an archive nor a toolchain module of {version} was given");
-        artifact.checks.push(Check::open(Yardstick::Copy, "", why));
-        return artifact;
-    };
-    match dirhash::hash_tree(folder, "go") {
-        Err(error) => artifact.checks.push(Check::open(Yardstick::Copy, path, format!("cannot be read: {error}"))),
-        Ok((files, bytes)) => {
-            artifact.bytes = bytes;
-            artifact.checks.push(compared(&files, &good, whole, path));
+    match dirhash::hash_file(path) {
+        Err(error) => {
+            artifact.checks.push(Check::open(Yardstick::ReleaseList, "", format!("cannot be read: {error}")));
+            return artifact;
+        }
+        Ok((sha256, bytes)) => {
+            let sha256 = hex(&sha256);
+            // Packages are not Go's own: their sums are others', and they have no signature of their own.
+            if let Some(check) = packages::package(path, &sha256) {
+                artifact.checks.push(check);
+            } else {
+                artifact.checks.push(listed(&artifact.name, &sha256, &settings.releases));
+                artifact.checks.push(signature(path, settings, keys));
+            }
+            (artifact.hash, artifact.bytes) = (Some(sha256), bytes);
         }
     }
     artifact
 }
 
-fn compared(files: &FileHashes, good: &BTreeMap<String, Sha256>, whole: bool, path: String) -> Check {
-    let ours: BTreeMap<&str, &Sha256> =
-        files.iter().map(|(name, hash)| (name.strip_prefix("go/").unwrap_or(name), hash)).collect();
-    let mut difference = FileDifference::default();
-    for (name, hash) in good {
-        match ours.get(name.as_str()) {
-            None => difference.missing.push(name.clone()),
-            Some(own) if *own != hash => difference.changed.push(name.clone()),
-            Some(_) => {}
+/// What the lists say of a file with that name and hash.
+fn listed(name: &str, sha256: &str, releases: &Releases) -> Check {
+    let wanted = sdk::released_name(name);
+    let by_name = wanted.as_deref().and_then(|wanted| releases.find(wanted));
+    if let Some(listed) = by_name.as_ref().filter(|listed| listed.sha256 == sha256) {
+        return Check::agrees(Yardstick::ReleaseList, as_what(&listed.list, &listed.file, name));
+    }
+    if let Some(known) = releases.with_hash(sha256) {
+        let other = wanted.as_deref().is_some_and(|wanted| !sdk::same_release(wanted, &known.file));
+        if !other {
+            return Check::agrees(Yardstick::ReleaseList, as_what(&known.list, &known.file, name));
+        }
+        let note = format!("it is {}, which was released with SHA-256 {sha256}", known.file);
+        let difference = Difference { fault: "another_release", note, ..Difference::default() };
+        return Check::differs(Yardstick::ReleaseList, known.list, difference);
+    }
+    match by_name {
+        Some(listed) => Check::equal(Yardstick::ReleaseList, listed.list, &listed.sha256, sha256),
+        None => {
+            let newest =
+                releases.newest().map(|date| format!(", the newest of which is of {date},")).unwrap_or_default();
+            let why = format!("the lists of releases{newest} do not have it (`goprobe rules update` reads newer ones)");
+            Check::open(Yardstick::ReleaseList, "", why)
         }
     }
-    // A toolchain module leaves out much that an archive has; elsewhere people and tools may put what they like.
-    let live = |name: &str| LIVE.iter().any(|folder| name.starts_with(folder));
-    let tests = |name: &str| name.contains("/testdata/") || name.ends_with("_test.go");
-    difference.added = ours
-        .keys()
-        .filter(|name| !good.contains_key(**name) && live(name) && (whole || !tests(name)))
-        .map(|name| (*name).to_owned())
-        .collect();
-    if difference == FileDifference::default() {
-        return Check::agrees(Yardstick::Copy, path);
+}
+
+/// A list, and the name of a file on it where it has another one here.
+fn as_what(list: &str, file: &str, name: &str) -> String {
+    if file == name { list.to_owned() } else { format!("{list}, as {file}") }
+}
+
+/// The signature beside a file: `F.asc`, for a further download also that of the first one.
+fn signature(path: &Path, settings: &Settings, keys: &super::Keys) -> Check {
+    let beside = |name: &str| path.with_file_name(format!("{name}.asc"));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let own = beside(&name);
+    let found = [Some(own.clone()), sdk::released_name(&name).map(|name| beside(&name))];
+    match found.into_iter().flatten().find(|path| path.is_file()) {
+        Some(signature) => signed(path, &signature, settings, keys),
+        None => Check::open(Yardstick::OpenPgp, shown(&own), "there is no signature beside it"),
     }
-    let mut found = Difference { fault: "changed_goroot", ..Difference::default() };
-    list(&mut found, &difference, &path);
-    Check::differs(Yardstick::Copy, path, found)
 }
 
-/// `linux-amd64`, by the folder that its tools lie in.
-fn platform(folder: &Path) -> Option<String> {
-    let tools = std::fs::read_dir(folder.join("pkg/tool")).ok()?;
-    let mut names: Vec<String> = tools.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    names.sort();
-    names.first().map(|name| name.replacen('_', "-", 1))
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
-/// The files of a release, where they come from, and whether they are all that an installation has.
-type Release = (BTreeMap<String, Sha256>, String, bool);
+#[cfg(feature = "openpgp")]
+fn signed(path: &Path, signature: &Path, settings: &Settings, keys: &super::Keys) -> Check {
+    use std::fs::File;
+    use std::io::BufReader;
 
-fn released(version: &str, platform: Option<&str>, inventory: &Inventory, outcome: &Outcome) -> Option<Release> {
-    let fits = |name: &str| {
-        let rest = name.strip_prefix(version).and_then(|rest| rest.strip_prefix('.'));
-        rest.is_some_and(|rest| platform.map_or(!rest.starts_with("src."), |platform| rest.starts_with(platform)))
+    use crate::artifact::openpgp::{SignatureError, day};
+
+    let with = shown(signature);
+    if keys.is_empty() {
+        let why = if settings.signing_keys.is_empty() {
+            "the key that signs releases was not given (--signing-key FILE)"
+        } else {
+            "there is no OpenPGP key in what was given as such"
+        };
+        return Check::open(Yardstick::OpenPgp, with, why);
+    }
+    let now = settings.judged.and_then(|now| u32::try_from(now.nanos() / 1_000_000_000).ok());
+    let open = |path: &Path| File::open(path).map_err(|error| SignatureError::Read(error.to_string()));
+    let verified = open(path).and_then(|data| keys.verify(BufReader::new(data), open(signature)?, now));
+    let error = match verified {
+        Ok(signed) => {
+            let subkey = if signed.key == signed.primary { String::new() } else { format!(", subkey {}", signed.key) };
+            let with = format!("{with} by {}{subkey}, made {}", signed.primary, day(signed.time));
+            return Check::agrees(Yardstick::OpenPgp, with);
+        }
+        Err(error) => error,
     };
-    for path in &inventory.releases {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if fits(name) {
-            let files = if name.ends_with(".zip") { of_zip(path) } else { of_tar(path) };
-            if let Some(files) = files.filter(|files| !files.is_empty()) {
-                return Some((files, path.display().to_string(), true));
-            }
+    let note = error.to_string();
+    let fault = match error {
+        // It may be as good as any.
+        SignatureError::Read(_)
+        | SignatureError::Unprovable { .. }
+        | SignatureError::UnknownKey { newer: true, .. } => {
+            return Check::open(Yardstick::OpenPgp, with, note);
         }
-    }
-    let mut modules = outcome.artifacts.iter().filter(|it| it.kind == ArtifactKind::ModuleZip);
-    let module = modules
-        .find(|it| it.name.strip_prefix("golang.org/toolchain@v0.0.1-").is_some_and(fits_module(version, platform)))?;
-    let (files, path) = super::compare::good_files(&ModuleVersion::parse(&module.name)?, outcome)?;
-    let files = files.iter().map(|(name, hash)| (plain(dirhash::without_prefix(name)), *hash)).collect();
-    Some((files, path, false))
+        SignatureError::UnknownKey { .. } => "unknown_key",
+        SignatureError::Unusable { .. } => "unusable_key",
+        SignatureError::Wrong(_) => "wrong_signature",
+        SignatureError::Malformed(_) => "malformed_signature",
+    };
+    Check::differs(Yardstick::OpenPgp, with, Difference { fault, note, ..Difference::default() })
 }
 
-fn fits_module(version: &str, platform: Option<&str>) -> impl Fn(&str) -> bool {
-    let (version, platform) = (version.to_owned(), platform.map(str::to_owned));
-    move |name| match name.strip_prefix(&version).and_then(|rest| rest.strip_prefix('.')) {
-        Some(rest) => platform.as_deref().is_none_or(|platform| rest == platform),
-        None => false,
-    }
+#[cfg(not(feature = "openpgp"))]
+fn signed(_: &Path, signature: &Path, _: &Settings, _: &super::Keys) -> Check {
+    Check::open(Yardstick::OpenPgp, shown(signature), "this goprobe was built without OpenPGP")
 }
 
-/// In a toolchain module go.mod files are called `_go.mod`.
-fn plain(name: &str) -> String {
-    match name.rsplit_once('/') {
-        Some((folder, "_go.mod")) => format!("{folder}/go.mod"),
-        None if name == "_go.mod" => "go.mod".to_owned(),
-        _ => name.to_owned(),
-    }
-}
-
-fn of_tar(path: &Path) -> Option<BTreeMap<String, Sha256>> {
-    let unpacked = flate2::read::MultiGzDecoder::new(File::open(path).ok()?).take(MAX_UNPACKED);
-    let mut archive = tar::Archive::new(unpacked);
-    let mut files = BTreeMap::new();
-    let mut buffer = vec![0; 256 << 10];
-    for entry in archive.entries().ok()? {
-        let mut entry = entry.ok()?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
-        let name = String::from_utf8(entry.path_bytes().into_owned()).ok()?;
-        let mut context = Context::new(&SHA256);
-        loop {
-            let read = entry.read(&mut buffer).ok()?;
-            if read == 0 {
-                break;
-            }
-            context.update(buffer.get(..read)?);
-        }
-        files.insert(name.strip_prefix("go/")?.to_owned(), finished(context));
-    }
-    Some(files)
-}
-
-fn of_zip(path: &Path) -> Option<BTreeMap<String, Sha256>> {
-    let mut archive = Archive::open(File::open(path).ok()?).ok()?;
-    let mut files = BTreeMap::new();
-    let mut left = MAX_UNPACKED;
-    for entry in archive.entries().to_vec() {
-        left = left.checked_sub(entry.unpacked)?;
-        if entry.name.ends_with(b"/") {
-            continue;
-        }
-        let mut context = Context::new(&SHA256);
-        archive.unpack(&entry, |piece| context.update(piece)).ok()?;
-        let name = String::from_utf8(entry.name).ok()?;
-        files.insert(name.strip_prefix("go/")?.to_owned(), finished(context));
-    }
-    Some(files)
-}
+#[cfg(test)]
+mod tests;

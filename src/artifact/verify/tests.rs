@@ -253,8 +253,40 @@ fn rebuilt_modules_agree_with_their_hashes() {
         let mut changed = good.clone();
         changed[at / 8] ^= 1 << (at % 8);
         let zip = ModuleZip::read(std::io::Cursor::new(&changed), changed.len() as u64, None);
-        let found = !zip.breaches.is_empty() || !zip.oddities.is_empty() || zip.h1 != Some(expected.clone());
+        let found = !zip.breaches.is_empty()
+            || !zip.irregular.is_empty()
+            || !zip.oddities.is_empty()
+            || zip.h1 != Some(expected.clone());
         // The last bits of a deflate stream may mean nothing.
         assert!(found || changed.get(at / 8 + 1..at / 8 + 3) == Some(b"PK"), "bit {at}");
     }
+}
+
+#[test]
+fn a_link_in_a_zip_is_refused_unless_that_zip_is_on_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut zip = crate::artifact::testing::Zip::default();
+    zip.add_mode(&format!("{NAME}/link"), b"/etc/passwd", 0o120_777);
+    let bytes = zip.finish();
+    let path = folder.path().join("m.zip");
+    fs::write(&path, &bytes).unwrap();
+    let faults = |go_sum: Option<String>| {
+        let mut inventory = Inventory::default();
+        inventory.add(&path).unwrap();
+        if let Some(hash) = go_sum {
+            let sum = folder.path().join("go.sum");
+            fs::write(&sum, format!("example.com/m v1.0.0 {hash}\n")).unwrap();
+            inventory.add(&sum).unwrap();
+        }
+        let outcome = run(&inventory, &Settings::default(), &|_, _| {}).unwrap();
+        let checks = outcome.artifacts.into_iter().flat_map(|artifact| artifact.checks);
+        checks
+            .filter_map(|check| match check.result {
+                CheckResult::Differs(difference) => Some(difference.fault),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(faults(None), ["invalid_zip"]);
+    assert_eq!(faults(Some(h1(&bytes))), ["odd_zip"]);
 }

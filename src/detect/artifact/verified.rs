@@ -45,7 +45,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
                     if recorded && matches!(artifact.origin, Origin::Path(_)) {
                         code = code.and_then(|code| disk::code(case, artifact, difference, code));
                     }
-                    let idle = difference.fault == "changed_header";
+                    let idle = difference.fault == "odd_zip";
                     if let Some(code) = code {
                         wrong.entry((code, idle)).or_default().push((check, difference));
                     }
@@ -95,13 +95,18 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     let (first, difference) = checks.first()?;
     let of_wire = matches!(artifact.origin, Origin::Exchange(_));
     let fault = match (code, difference.fault) {
-        (Code::ArtifactCacheModified, _) | (_, "vendored_files" | "changed_header" | "stale_head") => Fault::Client,
+        (Code::ArtifactCacheModified, _) | (_, "vendored_files" | "odd_zip" | "stale_head" | "changed_goroot") => {
+            Fault::Client
+        }
         (Code::ArtifactInvalidZip, _) if of_wire => Fault::Upstream,
         _ if of_wire => Fault::Interference,
         _ => Fault::Altered,
     };
+    // A database has one key; who signs releases has several in turn.
+    let another_key = code == Code::ArtifactSdkSignature && difference.fault == "unknown_key";
     let confidence = match difference.fault {
         "unproven_record" | "stale_head" => Confidence::Moderate,
+        _ if another_key => Confidence::Moderate,
         // Sure is what came, not who made it so.
         _ if of_wire => Confidence::Strong,
         _ => Confidence::Proven,
@@ -139,7 +144,7 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
         }
     }
     finding = match (difference.fault, code) {
-        ("changed_header", _) => finding.with_severity(Severity::Low),
+        ("odd_zip", _) => finding.with_severity(Severity::Low),
         ("stale_head", _) => finding.with_severity(Severity::Medium),
         _ => finding,
     };
@@ -148,6 +153,12 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     }
     if difference.fault == "unproven_record" {
         finding = finding.not_excluding("that the database's answer is the altered one");
+    }
+    if matches!(artifact.kind, ArtifactKind::SdkArchive | ArtifactKind::Goroot) {
+        finding = finding.with_text("name", artifact.name.clone());
+    }
+    if another_key {
+        finding = finding.not_excluding("another key of the same signer, which was not given");
     }
     if difference.fault == "stale_head" {
         finding = finding.not_excluding("files that were put together from several machines");
@@ -295,7 +306,7 @@ fn summary(artifact: &Artifact, code: Code, checks: &[(&Check, &Difference)]) ->
             "altered_lookup" => "was altered",
             "unknown_key" => "is signed by an unknown key",
             "wrong_signature" => "has a wrong signature",
-            "changed_header" => "has a header that was changed; its contents are not",
+            "odd_zip" => "is odd in what go does not look at, its contents are not",
             _ if code == Code::ArtifactInvalidZip => "breaks the rules for module zips",
             _ => "cannot be trusted",
         };

@@ -121,9 +121,14 @@ fn open_questions(diagnosis: &Diagnosis) -> Vec<OpenQuestion> {
     let mut questions: Vec<OpenQuestion> = diagnosis
         .not_assessed
         .iter()
-        .map(|item| OpenQuestion { code: item.code.id(), subject: (&item.subject).into(), why: item.veil.into() })
+        .map(|item| OpenQuestion {
+            code: item.code.id(),
+            subject: (&item.subject).into(),
+            why: item.veil.into(),
+            note: Some(line(&item.hint, TEXT)).filter(|note| item.veil == Veil::NotGiven && !note.is_empty()),
+        })
         .collect();
-    // Hints are not part of the JSON: questions that differ in nothing else are one.
+    // Other hints are not part of the JSON: questions that differ in nothing else are one.
     questions.dedup();
     questions
 }

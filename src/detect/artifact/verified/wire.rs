@@ -63,7 +63,7 @@ pub(super) fn unjudged(artifact: &Artifact) -> Option<NotAssessed> {
         code: Code::ArtifactChecksumMismatch,
         subject: Subject { module: artifact.module().map(str::to_owned), ..Subject::default() },
         veil: Veil::NotGiven,
-        hint: reasons.next().unwrap_or_else(|| "nothing in the recording has a hash of it".to_owned()),
+        hint: reasons.next().unwrap_or_else(|| "nothing that was given has a hash of it".to_owned()),
     })
 }
 
