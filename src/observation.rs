@@ -28,7 +28,7 @@ use crate::packet::{IcmpKind, Quoted, TcpFlags};
 use crate::types::{Both, Direction, FlowId, Moment, Span};
 
 /// All that is known of one run of the go command.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Case {
     /// What was recorded, in figures.
     pub recording: Recording,

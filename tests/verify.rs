@@ -6,11 +6,16 @@
     reason = "what cannot be done fails the test, and what is skipped is said"
 )]
 
+#[path = "support/artifacts.rs"]
+mod artifacts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
+
+use artifacts::shared;
 
 fn goprobe(arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_goprobe"));
@@ -26,15 +31,6 @@ fn json(arguments: &[&str]) -> (Option<i32>, Value) {
 
 fn codes(report: &Value) -> Vec<String> {
     report["findings"].as_array().unwrap().iter().map(|finding| finding["code"].as_str().unwrap().to_owned()).collect()
-}
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/artifacts").join(name);
-    if !path.exists() {
-        println!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

@@ -19,8 +19,7 @@ use crate::artifact::recorded::SUM_GOLANG_ORG;
 use crate::artifact::verify::{self, Settings};
 use crate::detect;
 use crate::diagnosis::{Circumstances, judge_artifacts};
-use crate::go::GoRun;
-use crate::observation::{Case, Health, Recording};
+use crate::observation::Case;
 use crate::reference::Reference;
 use crate::report::Input;
 
@@ -45,20 +44,7 @@ pub(super) fn run(args: &Verify) -> anyhow::Result<Exit> {
     let outcome = verify::run(&inventory, &settings, &|done, all| shown.show(done, all));
     shown.end();
     let outcome = outcome?;
-    let case = Case {
-        recording: Recording::default(),
-        health: Health::default(),
-        lookups: Vec::new(),
-        resolvers: Vec::new(),
-        connections: Vec::new(),
-        handshakes: Vec::new(),
-        exchanges: Vec::new(),
-        artifacts: outcome.artifacts,
-        icmp: Vec::new(),
-        certificates: Vec::new(),
-        probes: Vec::new(),
-        go: GoRun::default(),
-    };
+    let case = Case { artifacts: outcome.artifacts, ..Case::default() };
     let examined = Examined {
         mode: "verify",
         inputs: inputs(args)?,

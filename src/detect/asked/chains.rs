@@ -10,7 +10,7 @@ use crate::finding::{Citation, Evidence, Fault, Finding};
 use crate::go::GoRun;
 use crate::observation::probe::{Failure, PresentedChain, Probe};
 use crate::observation::{
-    Case, CertificateId, Connection, End, Handshake, Health, Opening, Outcome, Recording, Relevance, Segments, Sighting,
+    Case, CertificateId, Connection, End, Handshake, Opening, Outcome, Relevance, Segments, Sighting,
 };
 use crate::reference::Reference;
 use crate::types::{Both, FlowId, FrameNo, Moment};
@@ -53,18 +53,8 @@ pub(super) fn assess(case: &Case, reference: &Reference, misled: &[IpAddr]) -> V
 fn recorded(case: &Case, reference: &Reference, asked: &[(&Probe, &PresentedChain)]) -> Case {
     let everywhere = Everywhere::of(case, reference);
     let mut shown = Case {
-        recording: Recording::default(),
-        health: Health::default(),
-        lookups: Vec::new(),
-        resolvers: Vec::new(),
-        connections: Vec::new(),
-        handshakes: Vec::new(),
-        exchanges: Vec::new(),
-        artifacts: Vec::new(),
-        icmp: Vec::new(),
-        certificates: Vec::new(),
-        probes: Vec::new(),
         go: GoRun { env: case.go.env.clone(), version: case.go.version, ..GoRun::default() },
+        ..Case::default()
     };
     for (flow, (probe, chain)) in (0..).map(FlowId).zip(asked) {
         let at = Moment { time: probe.at, frame: FrameNo { file: 0, number: probe.id.0 } };
