@@ -66,7 +66,11 @@ impl Inventory {
         let before = [&self.zips, &self.mods, &self.zip_hashes].map(Vec::len);
         let root = if about.is_dir() {
             fs::read_dir(path)?;
-            if is_project(path) { self.add_project(path) } else { self.walk(path)? }
+            if is_project(path) {
+                self.add_project(path)
+            } else {
+                self.walk(path)?
+            }
             path
         } else if about.is_file() {
             self.add_file(path)?;
@@ -526,7 +530,11 @@ mod tests {
     #[test]
     fn a_zip_of_another_module_does_not_choose_its_place() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "cache/download/example.com/github.com/a/b/@v/v1.0.0.zip", &zip("github.com/a/b@v1.0.0/a"));
+        write(
+            folder.path(),
+            "cache/download/example.com/github.com/a/b/@v/v1.0.0.zip",
+            &zip("github.com/a/b@v1.0.0/a"),
+        );
         write(folder.path(), "other/example.com/m/@v/v1.0.0.zip", &zip("example.com/n@v1.0.0/a"));
         let mut inventory = Inventory::default();
         inventory.add(folder.path()).unwrap();

@@ -94,12 +94,16 @@ impl ModuleZip {
         }
         // Said once, not of each entry. What else is wrong with it shows by its own name.
         let prefix = zip.module.as_ref().map(|module| format!("{module}/")).unwrap_or_default();
-        let foreign = !entries.iter().any(|entry| entry.name.starts_with(prefix.as_bytes()));
-        let own = own.filter(|_| foreign);
-        if let (Some(own), Some(expected)) = (&own, expected) {
-            zip.refuse("", format!("it is of {own}, not of {expected}"));
-        }
-        let prefix = own.map(|own| format!("{own}/")).unwrap_or(prefix);
+        let foreign = !entries.is_empty() && !entries.iter().any(|entry| entry.name.starts_with(prefix.as_bytes()));
+        let prefix = if foreign {
+            match &own {
+                Some(own) => zip.refuse("", format!("it is of {own}, not of {}", prefix.trim_end_matches('/'))),
+                None => zip.refuse("", format!("none of its entries lies below {prefix}")),
+            }
+            own.map(|own| format!("{own}/")).unwrap_or_default()
+        } else {
+            prefix
+        };
         if archive.has_odd_end() {
             zip.remark("", "the record at its end contradicts the directory");
         }

@@ -33,7 +33,8 @@ pub(super) fn module_of_zip(head: &[u8]) -> Option<ModuleVersion> {
 /// The path in the `module` line of a go.mod.
 fn module_line(head: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(head);
-    let mut words = text.lines().map(|line| line.split("//").next().unwrap_or_default()).flat_map(str::split_whitespace);
+    let mut words =
+        text.lines().map(|line| line.split("//").next().unwrap_or_default()).flat_map(str::split_whitespace);
     words.find(|word| *word == "module")?;
     Some(words.find(|word| *word != "(")?.trim_matches(['"', '`']).to_owned())
 }

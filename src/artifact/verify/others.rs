@@ -192,23 +192,31 @@ fn signer(note: &[u8]) -> Option<String> {
 }
 
 /// A signed head or a lookup that lies alone.
-pub(super) fn loose_note(path: &Path) -> Option<Store> {
+pub(super) fn loose_note(path: &Path) -> Store {
     let content = Content::File(path.to_owned());
-    let bytes = content.read().ok()?;
+    // What cannot be read stays open as a head.
+    let bytes = content.read().unwrap_or_else(|_| HEAD.to_vec());
     let item = Item { origin: Origin::Path(path.display().to_string()), content };
     let mut store = Store { name: signer(&bytes).unwrap_or_else(|| "sum.golang.org".to_owned()), ..Store::default() };
-    if bytes.starts_with(b"go.sum database tree\n") {
+    if bytes.starts_with(HEAD) {
         store.heads.push(item);
-        return Some(store);
+        return store;
     }
     let text = String::from_utf8_lossy(&bytes);
-    let mut fields = text.lines().nth(1)?.split_whitespace();
-    let (module, version) = (fields.next()?, fields.next()?);
-    let version = version.strip_suffix("/go.mod").unwrap_or(version);
-    let module = ModuleVersion { path: module.to_owned(), version: version.to_owned() };
-    store.lookups.push((module, item));
-    Some(store)
+    let mut fields = text.lines().nth(1).unwrap_or_default().split_whitespace();
+    if let (Some(module), Some(version)) = (fields.next(), fields.next()) {
+        let version = version.strip_suffix("/go.mod").unwrap_or(version);
+        let module = ModuleVersion { path: module.to_owned(), version: version.to_owned() };
+        store.lookups.push((module, item));
+    } else {
+        let why = "not looked at: an answer of a checksum database that names no module";
+        store.strays.push((path.display().to_string(), item, why.to_owned()));
+    }
+    store
 }
+
+/// What a signed head begins with.
+const HEAD: &[u8] = b"go.sum database tree\n";
 
 #[cfg(test)]
 mod tests {
