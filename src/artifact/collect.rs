@@ -67,9 +67,9 @@ impl Inventory {
         let root = if about.is_dir() {
             fs::read_dir(path)?;
             if is_project(path) {
-                self.add_project(path)
+                self.add_project(path);
             } else {
-                self.walk(path)?
+                self.walk(path)?;
             }
             path
         } else if about.is_file() {
@@ -180,7 +180,9 @@ impl Inventory {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let plain = unnumbered(name).unwrap_or(name);
         let is = |suffix: &str| plain.ends_with(suffix);
-        if cached && (is(".zip") || is(".mod") || is(".ziphash")) {
+        if cached && name.is_empty() {
+            self.unreadable.push((path.to_owned(), "its name is not UTF-8".to_owned()));
+        } else if cached && (is(".zip") || is(".mod") || is(".ziphash")) {
             self.sort_in(path);
         } else if fixture {
             // Test data is wrong on purpose.

@@ -87,39 +87,65 @@ pub(super) fn go_sums(records: &Records, lonely: bool) -> Vec<Artifact> {
 pub(super) fn vendors(inventory: &Inventory, outcome: &Outcome) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
     for folder in &inventory.vendors {
-        let Ok(list) = std::fs::read_to_string(folder.join("modules.txt")) else { continue };
+        let list = folder.join("modules.txt");
+        let list = match std::fs::read(&list) {
+            Ok(list) => String::from_utf8_lossy(&list).into_owned(),
+            Err(error) => {
+                let check = Check::open(Yardstick::Copy, "", format!("{} cannot be read: {error}", list.display()));
+                artifacts.push(unheld(folder, "vendor", check));
+                continue;
+            }
+        };
         let modules = vendored(&list);
         for (path, module) in &modules {
             let place = folder.join(path);
-            if place.is_dir() {
+            if !place.is_dir() {
+                // None of its packages is used.
+            } else if let Some(module) = module {
                 let nested: Vec<String> = modules
                     .iter()
                     .filter_map(|(other, _)| other.strip_prefix(path.as_str())?.strip_prefix('/').map(str::to_owned))
                     .collect();
                 artifacts.push(vendored_module(&place, module, &nested, outcome));
+            } else {
+                let why = format!("{path} is replaced by a folder: no module is known that it could be held against");
+                artifacts.push(unheld(&place, path, Check::open(Yardstick::Copy, "", why)));
             }
         }
     }
     artifacts
 }
 
-/// The modules of a modules.txt: their path in the folder, and what lies there (cmd/go/internal/modload/vendor.go).
-fn vendored(list: &str) -> Vec<(String, ModuleVersion)> {
+/// What lies in a vendor directory and is not held against anything.
+fn unheld(place: &Path, name: &str, check: Check) -> Artifact {
+    Artifact {
+        kind: ArtifactKind::Vendored,
+        name: name.to_owned(),
+        origin: Origin::Path(place.display().to_string()),
+        hash: None,
+        bytes: 0,
+        checks: vec![check],
+    }
+}
+
+/// The modules of a modules.txt: their path in the folder, and what lies there (cmd/go/internal/modload/vendor.go), which is
+/// no module where a folder replaces it.
+fn vendored(list: &str) -> Vec<(String, Option<ModuleVersion>)> {
     let mut modules = Vec::new();
     for line in list.lines() {
         let Some(line) = line.strip_prefix("# ") else { continue };
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let of = |path: &str, version: &str| ModuleVersion { path: path.to_owned(), version: version.to_owned() };
+        let of = |path: &str, version: &str| Some(ModuleVersion { path: path.to_owned(), version: version.to_owned() });
         match fields.as_slice() {
             [path, version] | [path, version, "=>", ..] if version.starts_with('v') => {
                 let module = match fields.as_slice() {
                     [_, _, "=>", other, version] => of(other, version),
-                    // Replaced by a folder: there is no module that it could be held against.
-                    [_, _, "=>", ..] => continue,
+                    [_, _, "=>", ..] => None,
                     _ => of(path, version),
                 };
                 modules.push(((*path).to_owned(), module));
             }
+            // At the end of the list stand replacements of all versions.
             [path, "=>", other, version] => modules.push(((*path).to_owned(), of(other, version))),
             _ => {}
         }
@@ -226,7 +252,13 @@ mod tests {
     fn modules_txt_tells_what_lies_where() {
         let list = "# a.b/c v1.0.0\n## explicit; go 1.20\na.b/c\na.b/c/d\n# a.b/old v1.0.0 => a.b/new v2.0.0\n\
                     # a.b/local v1.0.0 => ../local\n# a.b/any => a.b/else v3.0.0\n# a.b/gone => ./here\n";
-        let modules: Vec<String> = vendored(list).iter().map(|(path, module)| format!("{path} {module}")).collect();
-        assert_eq!(modules, ["a.b/any a.b/else@v3.0.0", "a.b/c a.b/c@v1.0.0", "a.b/old a.b/new@v2.0.0"]);
+        let modules: Vec<String> = vendored(list)
+            .into_iter()
+            .map(|(path, module)| format!("{path} {}", module.map_or_else(String::new, |module| module.to_string())))
+            .collect();
+        assert_eq!(
+            modules,
+            ["a.b/any a.b/else@v3.0.0", "a.b/c a.b/c@v1.0.0", "a.b/local ", "a.b/old a.b/new@v2.0.0"]
+        );
     }
 }
