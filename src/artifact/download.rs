@@ -22,6 +22,10 @@ use crate::types::{FlowId, Moment};
 
 /// Bodies that are taken at once. What comes beside them is not.
 const MAX_BODIES: usize = 512;
+/// Bytes of bodies that are kept at once, unpacked: a recording may hold bombs.
+const MAX_SPOOLED: u64 = 4 << 30;
+/// Things that are taken out of a recording.
+const MAX_TAKEN: usize = 100_000;
 /// Bytes of files of checksum databases that are kept.
 const MAX_KEPT: usize = 64 << 20;
 /// Names of files that are kept for comparison.
@@ -32,7 +36,10 @@ const MAX_NAMES: usize = 200_000;
 pub struct Downloads {
     begun: u64,
     bodies: BTreeMap<BodyId, Body>,
+    /// Bytes that they hold.
+    spooled: u64,
     taken: Vec<Taken>,
+    /// Bytes of files of checksum databases, and names of files, among what was taken.
     kept: usize,
     names: usize,
 }
@@ -97,6 +104,7 @@ impl BodySink for Downloads {
         self.begun += 1;
         if exchange.status == Some(200)
             && self.bodies.len() < MAX_BODIES
+            && self.taken.len() < MAX_TAKEN
             && let Some(body) = Body::begin(exchange)
         {
             self.bodies.insert(id, body);
@@ -105,15 +113,22 @@ impl BodySink for Downloads {
     }
 
     fn content(&mut self, body: BodyId, bytes: &[u8]) {
-        if let Some(taken) = self.bodies.get_mut(&body)
-            && taken.take(bytes) == Keep::Nothing
-        {
+        let Some(taken) = self.bodies.get_mut(&body) else { return };
+        let before = taken.held();
+        if taken.take(bytes) == Keep::Nothing {
             self.bodies.remove(&body);
+            return;
+        }
+        self.spooled = self.spooled.saturating_add(taken.held()).saturating_sub(before);
+        if self.spooled > MAX_SPOOLED {
+            self.spooled = self.spooled.saturating_sub(taken.held());
+            taken.lack("more was under way at once than is kept".to_owned());
         }
     }
 
     fn hole(&mut self, body: BodyId, length: Option<u64>) {
         if let Some(body) = self.bodies.get_mut(&body) {
+            self.spooled = self.spooled.saturating_sub(body.held());
             body.lack(match length {
                 Some(length) => format!("the recording lacks {length} bytes of it"),
                 None => "the recording lacks the rest of it".to_owned(),
@@ -123,6 +138,7 @@ impl BodySink for Downloads {
 
     fn end(&mut self, body: BodyId, exchange: &Exchange) {
         let Some(mut body) = self.bodies.remove(&body) else { return };
+        self.spooled = self.spooled.saturating_sub(body.held());
         if !exchange.complete {
             body.lack(format!("it broke off after {} bytes", exchange.body_bytes));
         }
@@ -159,6 +175,8 @@ impl Downloads {
                         // Tools of mirrors write headers that contradict each other; nobody reads those fields.
                         facts.oddities.clear();
                     }
+                    // Nobody knows what it would have been.
+                    Err(_) if request.is_none() => return None,
                     Err(why) => facts.unread = Some(why),
                 }
                 Some(What::Facts(facts))

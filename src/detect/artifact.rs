@@ -43,6 +43,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
             GoErrorKind::ChecksumMismatch { .. } => mismatch(case, error),
             GoErrorKind::ZipInvalid if !direct_only(case) => invalid_zip(case, error),
             GoErrorKind::SumdbUntrusted(complaint) => Some(untrusted(case, error, complaint)),
+            GoErrorKind::ChecksumMissing => Some(untrusted(case, error, "checksum missing from sumdb response")),
             kind if error.sumdb && is_out_of_reach(kind) => unreachable(case, error),
             _ => None,
         };
@@ -63,6 +64,17 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
 fn module_proxies(case: &Case) -> Vec<String> {
     let named = case.go.env.as_ref().map(GoEnv::module_proxy_hosts).unwrap_or_default();
     if named.is_empty() && !direct_only(case) { vec!["proxy.golang.org".to_owned()] } else { named }
+}
+
+/// The module proxy that what came was served by, as far as names tell: with several that were asked, nobody is named.
+fn serving_proxy(case: &Case) -> Option<String> {
+    let all = module_proxies(case);
+    let mut asked = all.iter().filter(|host| !connections_to(case, std::slice::from_ref(*host)).is_empty());
+    match (asked.next(), asked.next()) {
+        (Some(_), Some(_)) => None,
+        (Some(one), None) => Some(one.clone()),
+        (None, _) => all.first().cloned(),
+    }
 }
 
 /// GOPROXY leads straight to repositories.
@@ -98,7 +110,7 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         expected.as_deref().unwrap_or("another one"),
     );
     let fault = if from_repository { Fault::Unknown } else { Fault::Interference };
-    let host = if from_repository { None } else { module_proxies(case).into_iter().next() };
+    let host = if from_repository { None } else { serving_proxy(case) };
     let subject = Subject { host, address: None, port: None, module };
     let mut finding = Finding::new(
         Code::ArtifactChecksumMismatch,
@@ -150,9 +162,9 @@ fn invalid_zip(case: &Case, error: &GoError) -> Option<Finding> {
     if something_else {
         return None;
     }
-    let host = module_proxies(case).into_iter().next();
+    let host = serving_proxy(case);
     let name = module.clone().unwrap_or_else(|| "a module".to_owned());
-    let complaint = error.text.lines().next().and_then(|line| line.rsplit_once(": ")).map_or("", |(_, end)| end);
+    let complaint = error.text.lines().next().map_or("", broken_rule);
     let summary = format!("The archive of {name} that came is no module zip: {complaint}.");
     let seen = transfers(case, &name, false);
     let confidence = if seen.is_empty() { Confidence::Moderate } else { Confidence::Strong };
@@ -170,6 +182,12 @@ fn invalid_zip(case: &Case, error: &GoError) -> Option<Finding> {
         )
         .with_reference("golang.org/x/mod/zip");
     Some(finding)
+}
+
+/// What go says of a zip, without what stands before it: `go: M@V: unzip FILE: `, `go: M@V: zip: `.
+fn broken_rule(line: &str) -> &str {
+    let unpacking = line.split_once("unzip ").and_then(|(_, rest)| rest.split_once(": "));
+    unpacking.or_else(|| line.rsplit_once(": ")).map_or("", |(_, rule)| rule)
 }
 
 fn untrusted(case: &Case, error: &GoError, complaint: &str) -> Finding {
@@ -286,7 +304,9 @@ fn of_module(request: &ModuleRequest, exchange: &Exchange, module: &str) -> bool
 /// Whether it asks the checksum database, itself or through that host.
 fn is_of_sumdb(request: &ModuleRequest, exchange: &Exchange, host: &str) -> bool {
     let named = exchange.host().is_some_and(|asked| asked.eq_ignore_ascii_case(host));
-    request.kind.is_sumdb() && (named || request.sumdb.as_deref() == Some(host))
+    // Its name may have a path.
+    let relayed = |name: &String| name == host || name.split('/').next() == Some(host);
+    request.kind.is_sumdb() && (named || request.sumdb.as_ref().is_some_and(relayed))
 }
 
 /// The transfers of a module's archive, or of its go.mod, where they could be read.

@@ -8,7 +8,7 @@ mod residual;
 mod said;
 mod silent;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::Detector;
@@ -17,7 +17,7 @@ use super::subject::{handshake_subject, host_of, is_incidental, is_proxy, judged
 use crate::finding::{Assessment, Code, Confidence, Evidence, Finding, NotAssessed, Subject};
 use crate::observation::{Case, Connection, Handshake, Marks, Opening, Veil};
 use crate::reference::Reference;
-use crate::types::{Direction, Moment};
+use crate::types::{Direction, FlowId, Moment};
 
 pub(super) const DETECTOR: Detector = Detector {
     codes: &[
@@ -116,8 +116,26 @@ struct Controls<'a, 'c> {
     large: Option<&'a Attempt<'c>>,
 }
 
+/// Attempts that got through, in their order, by what controls are looked up by. A recording may have very many.
+struct Passed<'a, 'c> {
+    by_host: HashMap<Option<&'a str>, Vec<&'a Attempt<'c>>>,
+    by_server: HashMap<SocketAddr, Vec<&'a Attempt<'c>>>,
+}
+
+impl<'a, 'c> Passed<'a, 'c> {
+    /// What a hello that the recording does not hold asked for, and how large it was, is not known: it is left out.
+    fn of(all: &'a [Attempt<'c>]) -> Self {
+        let mut passed = Self { by_host: HashMap::new(), by_server: HashMap::new() };
+        for attempt in all.iter().filter(|attempt| attempt.passed() && attempt.handshake.hello.is_some()) {
+            passed.by_host.entry(attempt.host.as_deref()).or_default().push(attempt);
+            passed.by_server.entry(attempt.connection.server).or_default().push(attempt);
+        }
+        passed
+    }
+}
+
 impl<'a, 'c> Controls<'a, 'c> {
-    fn of(group: &[&'a Attempt<'c>], all: &'a [Attempt<'c>]) -> Self {
+    fn of(group: &[&'a Attempt<'c>], all: &'a [Attempt<'c>], passed: &Passed<'a, 'c>) -> Self {
         let host = group.first().and_then(|attempt| attempt.host.as_deref());
         let server = group.first().map(|attempt| attempt.connection.server);
         let client = |attempt: &Attempt<'_>| machine(attempt.connection.client.ip());
@@ -129,25 +147,26 @@ impl<'a, 'c> Controls<'a, 'c> {
         // What happens to the hello to a proxy says nothing of those inside its tunnels, nor the reverse.
         let place = |attempt: &Attempt<'_>| (attempt.handshake.layer, attempt.in_tunnel());
         let here = group.first().map(|attempt| place(attempt));
-        // What a hello that the recording does not hold asked for, and how large it was, is not known.
-        let passed = |attempt: &Attempt<'_>| attempt.passed() && attempt.handshake.hello.is_some();
-        let same_host = |attempt: &&Attempt<'_>| attempt.host.as_deref() == host && passed(attempt);
+        let there = server.and_then(|server| passed.by_server.get(&server)).map(Vec::as_slice).unwrap_or_default();
+        let same_host = passed.by_host.get(&host).map(Vec::as_slice).unwrap_or_default();
         Self {
-            other_name: all.iter().find(|attempt| {
-                passed(attempt)
-                    && attempt.host.as_deref() != host
-                    && Some(attempt.connection.server) == server
-                    && Some(place(attempt)) == here
-            }),
-            smaller: all.iter().filter(same_host).find(|attempt| simpler(attempt)),
-            large: all.iter().find(|attempt| {
-                passed(attempt) && attempt.host.as_deref() != host && !simpler(attempt) && !attempt.in_tunnel()
-            }),
-            same: all
+            other_name: there
                 .iter()
-                .filter(same_host)
+                .find(|attempt| attempt.host.as_deref() != host && Some(place(attempt)) == here)
+                .copied(),
+            smaller: same_host.iter().find(|attempt| simpler(attempt)).copied(),
+            large: all.iter().find(|attempt| {
+                attempt.host.as_deref() != host
+                    && attempt.passed()
+                    && attempt.handshake.hello.is_some()
+                    && !simpler(attempt)
+                    && !attempt.in_tunnel()
+            }),
+            same: same_host
+                .iter()
                 .filter(|attempt| Some(client(attempt)) == own)
-                .find(|attempt| !simpler(attempt) && Some(attempt.connection.server) == server),
+                .find(|attempt| !simpler(attempt) && Some(attempt.connection.server) == server)
+                .copied(),
         }
     }
 }
@@ -163,7 +182,8 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
             Some(Attempt { handshake, connection, host, fate: fate(case, handshake, connection) })
         })
         .collect();
-    let judged: Vec<_> = judged_handshakes(case).map(|(handshake, _)| handshake.flow).collect();
+    let judged: HashSet<FlowId> = judged_handshakes(case).map(|(handshake, _)| handshake.flow).collect();
+    let passed = Passed::of(&all);
     let mut groups: Groups<'_, '_> = BTreeMap::new();
     for attempt in all.iter().filter(|attempt| judged.contains(&attempt.handshake.flow)) {
         let client = machine(attempt.connection.client.ip());
@@ -171,7 +191,7 @@ fn assess(case: &Case, reference: &Reference) -> Assessment {
     }
     let mut assessment = Assessment::default();
     for group in groups.values() {
-        let controls = Controls::of(group, &all);
+        let controls = Controls::of(group, &all, &passed);
         let finding =
             answered::assess(case, group, &controls, reference).or_else(|| silent::assess(case, group, &controls));
         let finding = finding.or_else(|| said::assess(case, group, &all));

@@ -101,7 +101,10 @@ mod tests {
         let (form, stored) = (on(Yardstick::Format), on(Yardstick::ZipHash));
         let alone = artifact("a.b/c@v1.0.0", vec![form.clone(), stored.clone()]);
         let summary = |list: &[Artifact]| judged(list).1;
-        assert!(summary(std::slice::from_ref(&alone)).starts_with("The artifact agrees with what lies beside, but no record"));
+        assert!(
+            summary(std::slice::from_ref(&alone))
+                .starts_with("The artifact agrees with what lies beside, but no record")
+        );
         let sum = artifact("a.b/c@v1.0.0", vec![on(Yardstick::GoSum)]);
         assert_eq!(summary(&[alone.clone(), sum.clone()]), "All 2 artifacts are as they are on record.");
         let other = artifact("a.b/d@v1.0.0", vec![stored]);

@@ -302,7 +302,11 @@ fn error(line: u32, group: &str) -> Option<GoError> {
     let kind = kind.or_else(|| prefix::is_go_error(text).then_some(GoErrorKind::Other))?;
     let url = url.or_else(|| locate::first_url(text)).map(|url| limited(url, 2_000).to_owned());
     let asked = url.as_deref().and_then(ModuleRequest::from_url);
-    let untrusted = matches!(kind, GoErrorKind::SumdbUntrusted(_) | GoErrorKind::ChecksumMissing);
+    let of_sumdb = match &kind {
+        GoErrorKind::SumdbUntrusted(_) | GoErrorKind::ChecksumMissing => true,
+        GoErrorKind::InvalidProxyResponse { detail } => detail == phrases::NO_RECORD,
+        _ => false,
+    };
     let asked_sumdb = asked.as_ref().is_some_and(|asked| asked.kind.is_sumdb());
     let kind = if asked_sumdb && kind == GoErrorKind::Other { GoErrorKind::SumdbRequest } else { kind };
     let discovery =
@@ -319,7 +323,7 @@ fn error(line: u32, group: &str) -> Option<GoError> {
         local: facts.local,
         resolver: facts.resolver,
         proxy: facts.proxy,
-        sumdb: untrusted || asked_sumdb,
+        sumdb: of_sumdb || asked_sumdb,
         kind,
         text: text.trim_end().to_owned(),
     })

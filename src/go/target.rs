@@ -97,9 +97,8 @@ impl ModuleRequest {
             return Some(request(RequestKind::Git, Some(format!("{host}/{repository}")), None));
         }
         // A module path may have an element called sumdb; what follows there is not the database's protocol.
-        let relayed = split_element(&path, "sumdb").and_then(|(_, after)| after.split_once('/'));
-        if let Some((name, (kind, path, version))) = relayed.and_then(|(name, more)| Some((name, sumdb_request(more)?)))
-        {
+        let relayed = split_element(&path, "sumdb").and_then(|(_, after)| relayed_request(after));
+        if let Some((name, (kind, path, version))) = relayed {
             return Some(Self { sumdb: Some(name.to_ascii_lowercase()), ..request(kind, path, version) });
         }
         if let Some(module) = path.strip_suffix("/@latest") {
@@ -169,6 +168,17 @@ fn split_element<'a>(path: &'a str, element: &str) -> Option<(&'a str, &'a str)>
 }
 
 type SumdbRequest = (RequestKind, Option<String>, Option<String>);
+
+/// Elements of a database's name, which may have a path (cmd/go/internal/modfetch `dbDial`), that are looked at.
+const NAME_ELEMENTS: usize = 8;
+
+/// A database's name, and the path beneath it.
+fn relayed_request(path: &str) -> Option<(&str, SumdbRequest)> {
+    path.match_indices('/').take(NAME_ELEMENTS).find_map(|(at, _)| {
+        let (name, more) = path.split_at_checked(at)?;
+        Some((name, sumdb_request(more.strip_prefix('/')?)?))
+    })
+}
 
 /// The path beneath a checksum database's URL (golang.org/x/mod/sumdb).
 fn sumdb_request(path: &str) -> Option<SumdbRequest> {
@@ -357,6 +367,7 @@ mod tests {
         assert_eq!((direct.kind, direct.sumdb.as_deref()), (RequestKind::SumdbLookup, Some("sum.golang.org")));
         for (url, kind) in [
             ("https://p.example/go/sumdb/sum.golang.org/supported", RequestKind::SumdbSupported),
+            ("https://p.example/sumdb/corp.example/go/sums/tile/8/0/000.p/6", RequestKind::SumdbTile),
             ("https://sum.golang.org/tile/8/0/x001/234.p/7", RequestKind::SumdbTile),
             ("https://sum.golang.google.cn/latest", RequestKind::SumdbLatest),
             ("https://sum.golang.org/tile/8/data/x001/234", RequestKind::SumdbTile),

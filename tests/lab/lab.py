@@ -153,9 +153,10 @@ class Lab:
                 **{key: site[key] for key in ("names", "tls", "chain", "manners", "sumdb")},
                 "listen": [f"[{a}]:{site['port']}" if ":" in a else f"{a}:{site['port']}" for a in used],
             })
-        config = {"root_file": str(self.folder / "root.pem"), "sumdb_key_file": str(self.folder / "sumdb.key"), "sites": listen}
-        if self.case.get("sumdb") == "wrong":
-            config["wrong_sumdb"] = True
+        config = {"root_file": str(self.folder / "root.pem"), "sumdb_key_file": str(self.folder / "sumdb.key"),
+                  "sumdb_name": self.case.get("sumdb_name", "sum.golang.org"), "sites": listen}
+        if isinstance(self.case.get("sumdb"), str):
+            config["sumdb_manners"] = self.case["sumdb"]
         proxy = self.case.get("proxy")
         if proxy and proxy.get("software") == "lab":
             user, _, password = proxy.get("auth", "").partition(" ")

@@ -119,6 +119,8 @@ def unmet(case, report):
             continue
         if any(is_of(code, selector) for selector in case.get("forbid", [])):
             wrong.append(f"{code} is forbidden: {finding['summary']}")
+    causes = json.dumps([finding for finding in report["findings"] if finding["root_cause"]])
+    wrong += [f"the cause does not say {words!r}" for words in case.get("words", []) if words not in causes]
     for said in report["not_assessed"]:
         if said["why"] == "encrypted":
             wrong.append(f"{said['code']} could not be assessed: the secrets are missing")
@@ -126,15 +128,24 @@ def unmet(case, report):
 
 
 def again(out, facts):
-    """What the kept file gives when it is analysed alone, and where that differs from what was reported at first."""
+    """What the kept file gives when it is analysed alone, and where that differs from what was reported at first. What lay on
+    the disk is not in the file: of what was downloaded a recording alone may tell otherwise."""
     text = subprocess.run(
         list(map(str, [GOPROBE, "analyze", out / "capture.pcapng", "--format", "json", "--observations", *facts])),
         text=True, capture_output=True, timeout=60,
     ).stdout
     first, second = json.loads((out / "report.json").read_text()), json.loads(text)
+    of_disk = False
     for report in (first, second):
         for key in ("mode", "started", "finished"):
             report["run"].pop(key)
+        report.pop("artifacts", None)
+        if (report["verdict"]["cause"] or "").startswith("artifact."):
+            of_disk = True
+        for key in ("findings", "not_assessed"):
+            report[key] = [item for item in report[key] if not item["code"].startswith("artifact.")]
+    if of_disk:
+        first.pop("verdict")
     return [f"analysed again, `{key}` is otherwise" for key in first if first[key] != second.get(key)]
 
 

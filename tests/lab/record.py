@@ -61,7 +61,7 @@ def go_environment(case, folder):
         "TMPDIR": str(folder),
     }
     if case.get("sumdb"):
-        environment["GOSUMDB"] = (folder / "sumdb.key").read_text()
+        environment["GOSUMDB"] = " ".join([(folder / "sumdb.key").read_text(), *case.get("sumdb_url", "").split()])
     if case.get("trusts_appliance"):
         environment["SSL_CERT_FILE"] = f"{folder}/appliance.pem"
     if case.get("git_trusts"):
@@ -245,7 +245,7 @@ def reference(case, asked, sumdb):
         names[host] = {"rcode": "NXDOMAIN", "CNAME": [], "A": [], "AAAA": []}
     answers = {"schema": "goprobe-reference/1", "asked": asked.strftime("%Y-%m-%dT%H:%M:%SZ"), "names": names,
                "ranges": world.RANGES}
-    return answers if sumdb == "off" else answers | {"sumdb_key": sumdb}
+    return answers if sumdb == "off" else answers | {"sumdb_key": sumdb.split()[0]}
 
 
 def description(name, case, touched):

@@ -77,9 +77,19 @@ impl Body {
         self.request.as_ref()
     }
 
-    /// Says that something is missing. The first reason stays.
+    /// Says that something is missing: what is there proves nothing, and is dropped. The first reason stays.
     pub(super) fn lack(&mut self, why: String) {
         self.lacks.get_or_insert(why);
+        self.into = Into::Nowhere;
+    }
+
+    /// Bytes that it holds, unpacked.
+    pub(super) fn held(&self) -> u64 {
+        match &self.into {
+            Into::Plain(spool) => spool.length,
+            Into::Unzipped(decoder) => decoder.get_ref().length,
+            Into::Nowhere => 0,
+        }
     }
 
     pub(super) fn take(&mut self, bytes: &[u8]) -> Keep {

@@ -51,15 +51,20 @@ fn plain(scene: &mut Scene, path: &str, body: &[u8]) -> [u32; 3] {
     answer(scene, path, "200 OK", body)
 }
 
-/// The database as go asks it: lookup, then the tiles of the tree.
-fn database(scene: &mut Scene, signer: &Signer, recorded: &[u8], tiles: bool) -> [u32; 3] {
+/// A database's answer about the module, and its log.
+fn lookup(signer: &Signer, recorded: &[u8]) -> (String, Log) {
     let record = format!(
         "example.com/x v1.0.0 {}\nexample.com/x v1.0.0/go.mod {}\n",
         h1(recorded),
         go_mod_h1(GO_MOD.as_bytes())
     );
     let log = Log { records: vec!["first\n".to_owned(), record] };
-    let note = format!("1\n{}\n{}", log.records[1], signer.sign(&log.head()));
+    (format!("1\n{}\n{}", log.records[1], signer.sign(&log.head())), log)
+}
+
+/// The database as go asks it: lookup, then the tiles of the tree.
+fn database(scene: &mut Scene, signer: &Signer, recorded: &[u8], tiles: bool) -> [u32; 3] {
+    let (note, log) = lookup(signer, recorded);
     let frames = plain(scene, &format!("{SUMDB}/lookup/example.com/x@v1.0.0"), note.as_bytes());
     for (tile, content) in log.tiles().into_iter().filter(|_| tiles) {
         plain(scene, &format!("{SUMDB}/{tile}"), &content);
@@ -128,7 +133,16 @@ fn a_record_that_no_tile_proves_accuses_moderately() {
     let mut scene = run(Some(&signer));
     plain(&mut scene, ZIP, &zip("package evil\n"));
     database(&mut scene, &signer, &zip("package x\n"), false);
-    assert_eq!(artifacts(&scene)[0].confidence(), Confidence::Moderate);
+    let found = artifacts(&scene);
+    assert_eq!(found[0].confidence(), Confidence::Moderate);
+    assert!(found[0].not_excluded.iter().any(|doubt| doubt.contains("database's answer")), "{found:?}");
+    // Where go took it, or complains of that very answer, the record proves nothing.
+    scene.go.exit = Some(0);
+    assert!(artifacts(&scene).is_empty());
+    scene.go.exit = Some(1);
+    scene.log("go: example.com/x@v1.0.0: verifying module: example.com/x@v1.0.0: cannot authenticate record data in server response\n");
+    let codes: Vec<_> = artifacts(&scene).iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [Code::ArtifactSumdbUntrusted]);
 }
 
 #[test]
@@ -159,6 +173,79 @@ fn an_altered_tile_is_told_once_with_all_that_hangs_on_it() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].code, text(&found[0], "fault")), (Code::ArtifactSumdbUntrusted, "tampered_tile"));
     assert!(cited(&found[0]).contains(&forged[2]));
+}
+
+#[test]
+fn an_altered_record_is_told_with_the_tile_that_knows_better() {
+    let signer = Signer::new("log.example", 1);
+    let shown = |altered: bool, tiles: bool| {
+        let mut scene = run(Some(&signer));
+        let record = format!("example.com/x v1.0.0 {}\n", h1(&zip("package x\n")));
+        let log = Log { records: vec!["first\n".to_owned(), record.clone()] };
+        let answered = if altered { record.replace("h1:", "h1:AAAA") } else { record };
+        let note = format!("1\n{answered}\n{}", signer.sign(&log.head()));
+        let mut frames = plain(&mut scene, &format!("{SUMDB}/lookup/example.com/x@v1.0.0"), note.as_bytes()).to_vec();
+        for (tile, content) in log.tiles().into_iter().filter(|_| tiles) {
+            frames.extend(plain(&mut scene, &format!("{SUMDB}/{tile}"), &content));
+        }
+        (artifacts(&scene), frames)
+    };
+    let (found, frames) = shown(true, true);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, text(&found[0], "fault")), (Code::ArtifactSumdbUntrusted, "altered_lookup"));
+    assert_eq!(found[0].subject.host.as_deref(), Some("log.example"));
+    assert!(found[0].summary.ends_with("It came from modules.corp.example at 10.44.0.20:80, without TLS."));
+    let cited = cited(&found[0]);
+    assert!(frames.iter().all(|frame| cited.contains(frame)), "{frames:?} in {cited:?}");
+    assert!(shown(false, true).0.is_empty());
+    // Without a tile there is nothing that it contradicts.
+    assert!(shown(true, false).0.is_empty());
+}
+
+#[test]
+fn a_record_that_lies_in_the_cache_as_well_is_one_and_what_came_is_cited() {
+    let (good, evil) = (zip("package x\n"), zip("package evil\n"));
+    let signer = Signer::new("log.example", 1);
+    let mut scene = run(Some(&signer));
+    plain(&mut scene, ZIP, &evil);
+    let frames = database(&mut scene, &signer, &good, true);
+    let disk = tempfile::tempdir().unwrap();
+    let store = disk.path().join("cache/download/sumdb/log.example/lookup/example.com");
+    std::fs::create_dir_all(&store).unwrap();
+    std::fs::write(store.join("x@v1.0.0"), lookup(&signer, &good).0).unwrap();
+    scene.disk.add(&disk.path().join("cache")).unwrap();
+    let lookups = scene.case().artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup).count();
+    let found = artifacts(&scene);
+    assert_eq!((lookups, found.len()), (2, 1), "{found:?}");
+    assert_eq!(found[0].summary.matches("log.example record 1").count(), 1, "{}", found[0].summary);
+    let cited = cited(&found[0]);
+    assert!(frames.iter().all(|frame| cited.contains(frame)), "{frames:?} in {cited:?}");
+}
+
+#[test]
+fn a_fork_is_told_with_both_of_its_sides() {
+    let signer = Signer::new("log.example", 1);
+    let shown = |first: &str| {
+        let mut scene = run(Some(&signer));
+        let of = |name: &str| format!("example.com/{name} v1.0.0 {}\n", h1(&zip("package x\n")));
+        let one = Log { records: vec!["first\n".to_owned(), of("x")] };
+        let other = Log { records: vec![first.to_owned(), of("x"), of("y")] };
+        let mut frames = Vec::new();
+        for (name, id, log) in [("x", 1, &one), ("y", 2, &other)] {
+            let note = format!("{id}\n{}\n{}", of(name), signer.sign(&log.head()));
+            frames.extend(plain(&mut scene, &format!("{SUMDB}/lookup/example.com/{name}@v1.0.0"), note.as_bytes()));
+        }
+        for (tile, content) in other.tiles() {
+            frames.extend(plain(&mut scene, &format!("{SUMDB}/{tile}"), &content));
+        }
+        (artifacts(&scene), frames)
+    };
+    let (found, frames) = shown("forked\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].code, text(&found[0], "fault")), (Code::ArtifactSumdbUntrusted, "forked_log"));
+    let cited = cited(&found[0]);
+    assert!(frames.iter().all(|frame| cited.contains(frame)), "{frames:?} in {cited:?}");
+    assert!(shown("first\n").0.is_empty());
 }
 
 #[test]

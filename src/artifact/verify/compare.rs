@@ -308,21 +308,24 @@ fn artifact(facts: &Facts, name: String, checks: Vec<Check>) -> Artifact {
     }
 }
 
-/// The files of the copy of a module that is trusted most, for comparison with a vendored one.
-pub(super) fn good_files(module: &ModuleVersion, outcome: &Outcome) -> Option<(FileHashes, String)> {
+/// The files of the copy of a module that is trusted most among these, for comparison with a vendored or installed one.
+pub(super) fn good_files<'a>(
+    module: &ModuleVersion,
+    among: impl IntoIterator<Item = &'a Artifact>,
+) -> Option<(FileHashes, String)> {
     let name = module.to_string();
-    let copies = outcome.artifacts.iter().filter(|it| {
+    let copies = among.into_iter().filter(|it| {
         it.name == name
             && matches!(it.kind, ArtifactKind::ModuleZip | ArtifactKind::ModuleTree)
             && it.hash.is_some()
             && matches!(it.origin, Origin::Path(_))
     });
-    let rank = |artifact: &&Artifact| {
-        let wrong = artifact.checks.iter().any(|check| matches!(check.result, CheckResult::Differs(_)));
-        let agrees = artifact.checks.iter().filter(|check| check.result == CheckResult::Agrees).count();
-        (!wrong, agrees)
-    };
-    let copy = copies.max_by_key(rank)?;
+    // One that is itself wrong tells nothing of others.
+    let wrong = |check: &Check| matches!(&check.result, CheckResult::Differs(it) if it.fault != "odd_zip");
+    let sound = copies.filter(|artifact| !artifact.checks.iter().any(wrong));
+    let agreeing =
+        |artifact: &&Artifact| artifact.checks.iter().filter(|check| check.result == CheckResult::Agrees).count();
+    let copy = sound.max_by_key(agreeing)?;
     let Origin::Path(path) = &copy.origin else { return None };
     Some((facts::files_at(copy.kind, Path::new(path), module)?, path.clone()))
 }

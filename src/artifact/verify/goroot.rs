@@ -112,7 +112,7 @@ fn unpacked(folder: &Path, module: &ModuleVersion, outcome: &Outcome, records: &
     if checks.is_empty() {
         checks.push(Check::open(Yardstick::Copy, "", "nothing that was given has a hash of it"));
     }
-    if let Some((good, path)) = good_files(module, outcome) {
+    if let Some((good, path)) = good_files(module, &outcome.artifacts) {
         let difference = files.difference(&good);
         for check in &mut checks {
             if let CheckResult::Differs(known) = &mut check.result {
@@ -391,7 +391,7 @@ fn release(version: &str, platform: Option<&str>, inventory: &Inventory, outcome
         let version = it.name.strip_prefix(&prefix).and_then(|name| name.strip_prefix(version));
         fits(version) && !is_wrong(it)
     });
-    let files = module.and_then(|zip| good_files(&ModuleVersion::parse(&zip.name)?, outcome));
+    let files = module.and_then(|zip| good_files(&ModuleVersion::parse(&zip.name)?, &outcome.artifacts));
     let (Some(module), Some((files, path))) = (module, files) else { return Err(why) };
     let files = files.iter().map(|(name, hash)| (plain(dirhash::without_prefix(name)), *hash)).collect();
     let recorded = [Yardstick::GoSum, Yardstick::SumdbRecord];

@@ -1,5 +1,6 @@
 //! What is no artifact of one module: go.sum files among themselves, vendor directories, loose notes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::compare::{good_files, list};
@@ -86,6 +87,10 @@ pub(super) fn go_sums(records: &Records, lonely: bool) -> Vec<Artifact> {
 /// nothing.
 pub(super) fn vendors(inventory: &Inventory, outcome: &Outcome) -> Vec<Artifact> {
     let mut artifacts = Vec::new();
+    let mut by_name: HashMap<&str, Vec<&Artifact>> = HashMap::new();
+    if !inventory.vendors.is_empty() {
+        outcome.artifacts.iter().for_each(|copy| by_name.entry(copy.name.as_str()).or_default().push(copy));
+    }
     for folder in &inventory.vendors {
         let list = folder.join("modules.txt");
         let list = match std::fs::read(&list) {
@@ -100,13 +105,15 @@ pub(super) fn vendors(inventory: &Inventory, outcome: &Outcome) -> Vec<Artifact>
         for (path, module) in &modules {
             let place = folder.join(path);
             if !place.is_dir() {
-                // None of its packages is used.
+                let why = format!("{path} is not there, though modules.txt lists packages of it");
+                artifacts.push(unheld(&place, path, Check::open(Yardstick::Copy, "", why)));
             } else if let Some(module) = module {
                 let nested: Vec<String> = modules
                     .iter()
                     .filter_map(|(other, _)| other.strip_prefix(path.as_str())?.strip_prefix('/').map(str::to_owned))
                     .collect();
-                artifacts.push(vendored_module(&place, module, &nested, outcome));
+                let copies = by_name.get(module.to_string().as_str()).map(Vec::as_slice).unwrap_or_default();
+                artifacts.push(vendored_module(&place, module, &nested, copies));
             } else {
                 let why = format!("{path} is replaced by a folder: no module is known that it could be held against");
                 artifacts.push(unheld(&place, path, Check::open(Yardstick::Copy, "", why)));
@@ -128,45 +135,44 @@ fn unheld(place: &Path, name: &str, check: Check) -> Artifact {
     }
 }
 
-/// The modules of a modules.txt: their path in the folder, and what lies there (cmd/go/internal/modload/vendor.go), which is
-/// no module where a folder replaces it.
+/// The modules of a modules.txt that packages are listed of: their path in the folder, and what lies there, which is no
+/// module where a folder replaces it. Requirements and replacements without an effect have no packages
+/// (cmd/go/internal/modcmd/vendor.go).
 fn vendored(list: &str) -> Vec<(String, Option<ModuleVersion>)> {
     let mut modules = Vec::new();
+    let mut last = None;
     for line in list.lines() {
-        let Some(line) = line.strip_prefix("# ") else { continue };
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let of = |path: &str, version: &str| Some(ModuleVersion { path: path.to_owned(), version: version.to_owned() });
-        match fields.as_slice() {
-            [path, version] | [path, version, "=>", ..] if version.starts_with('v') => {
-                let module = match fields.as_slice() {
-                    [_, _, "=>", other, version] => of(other, version),
-                    [_, _, "=>", ..] => None,
-                    _ => of(path, version),
-                };
-                modules.push(((*path).to_owned(), module));
+        let Some(line) = line.strip_prefix("# ") else {
+            if !line.starts_with('#') && !line.trim().is_empty() {
+                modules.extend(last.take());
             }
-            // At the end of the list stand replacements of all versions.
-            [path, "=>", other, version] => modules.push(((*path).to_owned(), of(other, version))),
-            _ => {}
-        }
+            continue;
+        };
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let of = |path: &str, version: &str| ModuleVersion { path: path.to_owned(), version: version.to_owned() };
+        last = match fields.as_slice() {
+            [path, version] => Some(((*path).to_owned(), Some(of(path, version)))),
+            [path, _, "=>", other, version] => Some(((*path).to_owned(), Some(of(other, version)))),
+            [path, _, "=>", ..] => Some(((*path).to_owned(), None)),
+            _ => None,
+        };
     }
     modules.sort();
     modules.dedup();
     modules
 }
 
-fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], outcome: &Outcome) -> Artifact {
+fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], copies: &[&Artifact]) -> Artifact {
     let mut bytes = 0;
-    let check = match (hash_tree(place, &module.to_string()), good_files(module, outcome)) {
+    let check = match (hash_tree(place, &module.to_string()), good_files(module, copies.iter().copied())) {
         (Err(error), _) => Check::open(Yardstick::Copy, "", format!("cannot be read: {error}")),
-        (_, None) => Check::open(Yardstick::Copy, "", "no copy of the module was given"),
+        (_, None) => Check::open(Yardstick::Copy, "", "no sound copy of the module was given"),
         (Ok((files, length)), Some((good, path))) => {
             bytes = length;
             let inside = |name: &str| {
                 nested.iter().any(|other| name.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/')))
             };
-            let theirs: std::collections::HashMap<&str, _> =
-                good.iter().map(|(name, hash)| (without_prefix(name), hash)).collect();
+            let theirs: HashMap<&str, _> = good.iter().map(|(name, hash)| (without_prefix(name), hash)).collect();
             let mut difference = FileDifference::default();
             for (name, hash) in files.iter().map(|(name, hash)| (without_prefix(name), hash)) {
                 match theirs.get(name) {
@@ -250,15 +256,13 @@ mod tests {
 
     #[test]
     fn modules_txt_tells_what_lies_where() {
-        let list = "# a.b/c v1.0.0\n## explicit; go 1.20\na.b/c\na.b/c/d\n# a.b/old v1.0.0 => a.b/new v2.0.0\n\
-                    # a.b/local v1.0.0 => ../local\n# a.b/any => a.b/else v3.0.0\n# a.b/gone => ./here\n";
+        let list = "## workspace\n# a.b/c v1.0.0\n## explicit; go 1.20\na.b/c\na.b/c/d\n# a.b/c v0.9.0\n## explicit\n\
+                    # a.b/old v1.0.0 => a.b/new v2.0.0\na.b/old\n# a.b/local v1.0.0 => ../local\na.b/local\n\
+                    # a.b/unused v1.0.0\n## explicit\n# a.b/c v0.8.0 => a.b/fork v1.0.0\n# a.b/any => a.b/else v3.0.0\n";
         let modules: Vec<String> = vendored(list)
             .into_iter()
             .map(|(path, module)| format!("{path} {}", module.map_or_else(String::new, |module| module.to_string())))
             .collect();
-        assert_eq!(
-            modules,
-            ["a.b/any a.b/else@v3.0.0", "a.b/c a.b/c@v1.0.0", "a.b/local ", "a.b/old a.b/new@v2.0.0"]
-        );
+        assert_eq!(modules, ["a.b/c a.b/c@v1.0.0", "a.b/local ", "a.b/old a.b/new@v2.0.0"]);
     }
 }

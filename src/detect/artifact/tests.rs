@@ -97,6 +97,34 @@ fn an_answer_with_a_foreign_signature_is_untrusted() {
     assert!(own.not_excluded.iter().any(|open| open.contains("GOSUMDB")));
 }
 
+#[test]
+fn an_answer_that_lacks_the_version_is_untrusted() {
+    let finding = only("go: example.com/x@v1.0.0: verifying module: checksum missing from sumdb response\n", "");
+    assert_eq!((finding.code, finding.confidence()), (Code::ArtifactSumdbUntrusted, Confidence::Moderate));
+    // What cannot be read at all may be a page.
+    assert!(
+        told("go: example.com/x@v1.0.0: verifying module: example.com/x@v1.0.0: malformed record data\n", "")
+            .is_empty()
+    );
+}
+
+#[test]
+fn of_several_proxies_that_were_asked_none_is_named() {
+    let host = |asked: &[(&str, &str)]| {
+        let mut scene = Scene::new();
+        scene.log(MISMATCH).env("GOPROXY=https://proxy.golang.org,https://goproxy.io\n");
+        for (host, address) in asked {
+            let mut tcp = scene.connect(address);
+            scene.tls13_session(&mut tcp, host);
+        }
+        assess(&scene.case(), &scene.reference).found.remove(0).subject.host
+    };
+    let (one, other) = (("proxy.golang.org", "142.250.74.113:443"), ("goproxy.io", "5.9.80.100:443"));
+    assert_eq!(host(&[one, other]), None);
+    assert_eq!(host(&[other]).as_deref(), Some("goproxy.io"));
+    assert_eq!(host(&[]).as_deref(), Some("proxy.golang.org"));
+}
+
 /// An answer over plain HTTP in three segments, head and two halves of the body.
 fn plain(scene: &mut Scene, path: &str, body: &[u8]) -> Vec<u32> {
     let mut tcp = scene.connect("10.44.0.20:80");
@@ -158,4 +186,7 @@ fn a_broken_archive_is_told_unless_it_is_none_at_all() {
     assert!(told(b"<html>Welcome</html>").is_empty());
     assert_eq!(only(log, "").confidence(), Confidence::Moderate);
     assert!(self::told(log, "GOPROXY=direct\n").is_empty());
+    let rule = "example.com/x@v1.0.0/X.go: case-insensitive file name collision: \"x.go\" and \"X.go\"";
+    let twins = only(&format!("go: example.com/x@v1.0.0: unzip /m/v1.0.0.zip: {rule}\n"), "");
+    assert!(twins.summary.ends_with(&format!("no module zip: {rule}.")), "{}", twins.summary);
 }

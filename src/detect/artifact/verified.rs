@@ -33,7 +33,7 @@ pub(super) fn assess(case: &Case, reference: &Reference) -> Verified {
         for check in &artifact.checks {
             match &check.result {
                 CheckResult::Agrees => {}
-                CheckResult::Differs(difference) if recorded && wire::says_nothing(difference) => {}
+                CheckResult::Differs(difference) if recorded && wire::says_nothing(case, difference) => {}
                 CheckResult::Differs(difference)
                     if wire::may_have_another_key(case, reference, artifact, difference) =>
                 {
@@ -151,6 +151,9 @@ fn finding(case: &Case, artifact: &Artifact, code: Code, checks: &[(&Check, &Dif
     if of_wire {
         finding = wire::told(finding, case, artifact);
     }
+    if difference.fault == "unproven_record" {
+        finding = finding.not_excluding("that the database's answer is the altered one");
+    }
     if matches!(artifact.kind, ArtifactKind::SdkArchive | ArtifactKind::Goroot) {
         finding = finding.with_text("name", artifact.name.clone());
     }
@@ -233,19 +236,27 @@ fn record(case: &Case, artifact: &Artifact, check: &Check) -> Option<Evidence> {
     }
 }
 
-/// The database's answer about the module of an artifact.
+/// The database's answer about the module of an artifact: of what came, the one that came as well.
 fn lookup<'c>(case: &'c Case, artifact: &Artifact) -> Option<&'c Artifact> {
-    case.artifacts.iter().find(|it| it.kind == ArtifactKind::SumdbLookup && it.name == artifact.name)
+    let came = |it: &Artifact| matches!(it.origin, Origin::Exchange(_));
+    let all = case.artifacts.iter().filter(|it| it.kind == ArtifactKind::SumdbLookup && it.name == artifact.name);
+    all.max_by_key(|it| came(it) == came(artifact))
 }
 
 /// Module, and where it came over the wire the far end.
 fn about(case: &Case, artifact: &Artifact) -> Subject {
     let module = artifact.module().map(str::to_owned);
     let Origin::Exchange(index) = artifact.origin else { return Subject { module, ..Subject::default() } };
+    // What a module proxy relays is the database's all the same; who served it stands beside.
+    if let Some(database) = wire::relayed_database(case, artifact) {
+        return Subject { module, host: Some(database), ..Subject::default() };
+    }
     let exchange = case.exchanges.get(index);
     let connection = exchange.and_then(|exchange| case.connection(exchange.flow));
     let host = exchange.and_then(|exchange| exchange.host()).map(str::to_ascii_lowercase);
     match connection {
+        // A proxy's address is not that of who answered behind it.
+        Some(connection) if subject::is_proxy(case, connection) => Subject { module, host, ..Subject::default() },
         Some(connection) => Subject { module, ..subject::subject(host, connection) },
         None => Subject { module, host, ..Subject::default() },
     }

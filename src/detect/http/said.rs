@@ -9,7 +9,9 @@ use super::{Asked, remedy, shown};
 use crate::detect::attempt::segment_at;
 use crate::detect::subject::{connections_to, encrypted_answers, host_of, judged_handshakes};
 use crate::finding::{Assessment, Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
+use crate::go::env::GoEnv;
 use crate::go::log::GitErrorKind;
+use crate::go::target::RequestKind;
 use crate::go::{GoError, GoErrorKind};
 use crate::observation::{Case, End, Handshake, Outcome, Relevance, Veil};
 use crate::reference::Reference;
@@ -34,7 +36,9 @@ pub(super) fn assess(case: &Case, reference: &Reference, read: &[&Asked<'_>], as
     let mut known: BTreeSet<(Code, Option<String>)> =
         assessment.found.iter().map(|finding| (finding.code, finding.subject.host.clone())).collect();
     for error in case.go.errors() {
-        let Some((host, url)) = about(case, error).filter(|(host, url)| !is_read(read, host, url)) else { continue };
+        let Some((host, url)) = about(case, error).filter(|(host, url)| !is_read(read, error, host, url)) else {
+            continue;
+        };
         let ended = ended(case, error, &host);
         let said = || meaning(error, is_public_endpoint(reference, &host));
         let Some(mut meaning) = ended.as_ref().map(|(meaning, _)| meaning.clone()).or_else(said) else { continue };
@@ -162,6 +166,10 @@ fn about(case: &Case, error: &GoError) -> Option<(String, String)> {
         }
         _ => error.url.clone(),
     };
+    if error.sumdb && error.url.is_none() && matches!(error.kind, GoErrorKind::InvalidProxyResponse { .. }) {
+        let host = case.go.env.as_ref().and_then(GoEnv::sumdb_host).unwrap_or_else(|| "sum.golang.org".to_owned());
+        return Some((host.clone(), format!("https://{host}")));
+    }
     let only = || {
         // The last `Location` may have been a path alone; with one proxy there is no doubt whose it was.
         let mut proxies = case.go.env.as_ref()?.module_proxy_hosts();
@@ -174,7 +182,12 @@ fn about(case: &Case, error: &GoError) -> Option<(String, String)> {
 }
 
 /// Whether the answer that go speaks of could be read, so that it has been judged.
-fn is_read(read: &[&Asked<'_>], host: &str, url: &str) -> bool {
+fn is_read(read: &[&Asked<'_>], error: &GoError, host: &str, url: &str) -> bool {
+    // A module proxy may have answered in the database's name.
+    if error.sumdb && error.url.is_none() {
+        let lookup = |one: &&Asked<'_>| one.request.as_ref().is_some_and(|it| it.kind == RequestKind::SumdbLookup);
+        return read.iter().any(lookup);
+    }
     let same = |one: &&&Asked<'_>| one.exchange.url == url || one.before.iter().any(|hop| hop.url == url);
     // Of a proxy's answers go names the proxy alone; a host that could be read in part only may hide this one.
     let named = url.split_once("://").is_some_and(|(_, rest)| rest.trim_end_matches('/').contains('/'));
@@ -212,6 +225,8 @@ fn by_status(code: u16, plain: bool, what: String) -> Option<Meaning> {
 fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
     const PROXY: &[&str] = &["a proxy or load balancer in front of the service"];
     const PAGE: &[&str] = &["GOPROXY names something else than a module proxy", "a log-in portal", "a filter's page"];
+    const NO_DATABASE: &[&str] =
+        &["a module proxy that has a page for everything", "a log-in portal", "a filter's page"];
     const TRUSTED: &[&str] = &["an interceptor that this machine trusts"];
     let new = |code, fault, what: String, open| Some(Meaning { code, fault, what, open });
     match error.kind.innermost() {
@@ -237,6 +252,12 @@ fn meaning(error: &GoError, public: bool) -> Option<Meaning> {
         GoErrorKind::GoAway { code, .. } => {
             new(Code::HttpStreamError, Fault::Upstream, format!("with GOAWAY {code}"), PROXY)
         }
+        GoErrorKind::InvalidProxyResponse { detail } if error.sumdb => new(
+            Code::HttpUnexpectedContent,
+            Fault::Unknown,
+            format!("what is no record of a checksum database ({detail})"),
+            NO_DATABASE,
+        ),
         GoErrorKind::InvalidProxyResponse { detail } => new(
             Code::HttpUnexpectedContent,
             Fault::Unknown,

@@ -104,7 +104,7 @@ pub enum GoErrorKind {
         /// What Go shows of a plain-text body.
         body: Option<String>,
     },
-    /// A module proxy answered 200 with something else than the protocol's.
+    /// A module proxy, or a checksum database, answered 200 with something else than the protocol's.
     InvalidProxyResponse {
         /// What is wrong with it.
         detail: String,

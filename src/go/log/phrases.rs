@@ -4,21 +4,53 @@ use super::git;
 use super::kind::{Against, GoErrorKind};
 use crate::go::text::{between, limited, rest_of_line};
 
+/// What golang.org/x/mod/sumdb says of an answer that is one and does not hold (`client.go`, `note/note.go`, `tlog/note.go`,
+/// `tlog/tile.go`; the same from Go 1.21 to 1.27).
+const UNTRUSTED: [&str; 12] = [
+    "go.sum database server misbehavior detected",
+    "security error: misbehaving server",
+    "no verifiable signatures",
+    "invalid signature for key",
+    "malformed note",
+    "invalid note",
+    "malformed tree note",
+    "downloaded inconsistent tile",
+    "TileReader returned bad result slice",
+    "cannot validate record ",
+    "cannot authenticate record data in server response",
+    "invalid transparency proof",
+];
+
+/// What it says of an answer to a lookup that cannot even be read, such as a page.
+pub(super) const NO_RECORD: &str = "malformed record data";
+
+/// Rules for module zips, as golang.org/x/mod/zip names them behind `unzip FILE: `; what the disk says stands there as well.
+const ZIP_RULES: [&str; 11] = [
+    "case-insensitive file name collision",
+    "multiple entries for file",
+    "is both a file and a directory",
+    "path does not have prefix",
+    "file path is not clean",
+    "malformed file path",
+    "go.mod file not in module root directory",
+    "go.mod files must have lowercase names",
+    "too large (",
+    "larger than declared size",
+    "is not canonical (should be",
+];
+
 /// The kind that a phrase of the go command decides; `None` leaves it to the cause behind the URL.
 pub(super) fn kind(text: &str) -> Option<GoErrorKind> {
     let has = |needle: &str| text.contains(needle);
     if has("checksum mismatch") {
         return Some(checksum_mismatch(text));
     }
-    if has("go.sum database server misbehavior detected")
-        || has("downloaded inconsistent tile")
-        || has("no verifiable signatures")
-        || has("invalid signature for key")
-        || has("malformed note")
-        || has("invalid note")
-    {
-        let line = text.lines().map(str::trim).find(|line| !line.is_empty() && *line != "SECURITY ERROR");
-        return Some(GoErrorKind::SumdbUntrusted(limited(line.unwrap_or_default(), 300).to_owned()));
+    if let Some(phrase) = UNTRUSTED.into_iter().find(|phrase| has(phrase)) {
+        let line = text.lines().find(|line| line.contains(phrase)).unwrap_or_default();
+        return Some(GoErrorKind::SumdbUntrusted(limited(complaint(line), 300).to_owned()));
+    }
+    if has(NO_RECORD) {
+        return Some(GoErrorKind::InvalidProxyResponse { detail: NO_RECORD.to_owned() });
     }
     if has("checksum missing from sumdb response") {
         return Some(GoErrorKind::ChecksumMissing);
@@ -71,6 +103,7 @@ pub(super) fn kind(text: &str) -> Option<GoErrorKind> {
         || has("gzip: invalid header")
         || has("zip: checksum error")
         || has("zip: unsupported compression algorithm")
+        || has("unzip ") && ZIP_RULES.into_iter().any(has)
     {
         return Some(GoErrorKind::ZipInvalid);
     }
@@ -89,6 +122,17 @@ pub(super) fn kind(text: &str) -> Option<GoErrorKind> {
         return git::cause(text).map(GoErrorKind::GitError);
     }
     None
+}
+
+/// A line without what stands before the complaint: `go: M@V: verifying module: M@V: `.
+fn complaint(line: &str) -> &str {
+    let line = line.trim().trim_end_matches('!');
+    let Some((_, rest)) = line.split_once("verifying ") else { return line };
+    let rest = rest.split_once(": ").map_or(rest, |(_, rest)| rest);
+    match rest.split_once(": ") {
+        Some((module, rest)) if module.contains('@') && !module.contains(' ') => rest,
+        _ => rest,
+    }
 }
 
 fn checksum_mismatch(text: &str) -> GoErrorKind {

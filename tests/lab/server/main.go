@@ -27,9 +27,11 @@ type config struct {
 	KeysFile string `json:"keys_file"`
 	// SumdbKeyFile receives the verifier key of the checksum database, as for GOSUMDB.
 	SumdbKeyFile string `json:"sumdb_key_file"`
-	// WrongSumdb makes the database hold another hash of the module's archive.
-	WrongSumdb bool   `json:"wrong_sumdb"`
-	Sites      []site `json:"sites"`
+	// SumdbName is the name under which the checksum database signs.
+	SumdbName string `json:"sumdb_name"`
+	// SumdbManners says what is wrong with it, see newSumdb.
+	SumdbManners string `json:"sumdb_manners"`
+	Sites        []site `json:"sites"`
 	// Proxy is the client's way out, if it has one of the lab's own.
 	Proxy *proxy `json:"proxy"`
 }
@@ -71,7 +73,7 @@ func main() {
 		}
 	}
 
-	database, err := newSumdb(c.WrongSumdb)
+	database, err := newSumdb(c.SumdbName, c.SumdbManners)
 	if err != nil {
 		log.Fatalf("checksum database: %v", err)
 	}

@@ -65,7 +65,7 @@ func handlerFor(s site, a *authorities, database *sumdb, keys io.Writer) (func(n
 	case "sumdb":
 		handler = database
 	case "other-sumdb":
-		other, err := newSumdb(false)
+		other, err := newSumdb(database.name, "")
 		if err != nil {
 			return nil, err
 		}

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"archive/zip"
-	"bytes"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -89,9 +86,19 @@ var httpManners = map[string]http.HandlerFunc{
 	"hang":             except(".info", hang),
 	"hang-zip":         except(".zip", hangInZip),
 	"steady-zip":       except(".zip", serveSteadyZip),
+
+	"zip-added":          serveZip(zipAdded),
+	"zip-removed":        serveZip(zipRemoved),
+	"zip-inner-mod":      serveZip(zipInnerMod),
+	"zip-recompressed":   serveZip(zipRecompressed),
+	"zip-outside":        serveZip(zipOutside),
+	"zip-twins":          serveZip(zipTwins),
+	"zip-short":          serveZip(zipShort),
+	"tampered-info":      except(".info", words("application/json", `{"Version":"`+moduleVersion+`","Time":"2031-01-02T03:04:05Z","Origin":{"VCS":"git","URL":"https://git.evil.example/greeting"}}`)),
+	"tampered-toolchain": serveTamperedToolchain,
 }
 
-// The one module of the lab, served in the protocol of `go help goproxy`.
+// The module that the cases of the lab ask for, served in the protocol of `go help goproxy`.
 const (
 	modulePath    = "example.com/lab/greeting"
 	moduleVersion = "v1.0.0"
@@ -99,31 +106,6 @@ const (
 	moduleInfo    = `{"Version":"` + moduleVersion + `","Time":"2026-01-02T03:04:05Z"}`
 	moduleSource  = "// Package greeting greets.\npackage greeting\n\n// Text is the greeting.\nconst Text = \"hello\"\n"
 )
-
-func serveModules(w http.ResponseWriter, r *http.Request) {
-	rest, ours := strings.CutPrefix(r.URL.Path, "/"+modulePath+"/@v/")
-	if !ours {
-		serveNothing(w, r)
-		return
-	}
-	switch rest {
-	case "list":
-		answer(w, "text/plain; charset=utf-8", []byte(moduleVersion+"\n"))
-	case moduleVersion + ".info":
-		answer(w, "application/json", []byte(moduleInfo))
-	case moduleVersion + ".mod":
-		answer(w, "text/plain; charset=utf-8", []byte(moduleFile))
-	case moduleVersion + ".zip":
-		body, err := moduleZip(moduleSource)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		answer(w, "application/zip", body)
-	default:
-		serveNothing(w, r)
-	}
-}
 
 func serveNothing(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "not found", http.StatusNotFound)
@@ -203,26 +185,4 @@ func page(status int, text string) http.HandlerFunc {
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte("<!DOCTYPE html>\n<html><head><title>Notice</title></head><body><h1>Notice</h1><p>" + text + "</p></body></html>\n"))
 	}
-}
-
-func moduleZip(source string) ([]byte, error) {
-	var buffer bytes.Buffer
-	archive := zip.NewWriter(&buffer)
-	prefix := modulePath + "@" + moduleVersion + "/"
-	for _, file := range []struct{ name, text string }{
-		{"go.mod", moduleFile},
-		{"greeting.go", source},
-	} {
-		w, err := archive.Create(prefix + file.name)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := w.Write([]byte(file.text)); err != nil {
-			return nil, err
-		}
-	}
-	if err := archive.Close(); err != nil {
-		return nil, err
-	}
-	return buffer.Bytes(), nil
 }

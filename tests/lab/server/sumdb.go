@@ -15,48 +15,87 @@ import (
 	"strings"
 )
 
-// sumdbName is the name under which the lab's checksum database signs.
-const sumdbName = "sum.golang.org"
-
 // algorithm is that of Ed25519 in the keys of signed notes.
 const algorithm = 1
 
-// sumdb is a checksum database with a handful of records: so few that every
-// proof is in the one partial tile of level 0.
+// sumdb is a checksum database.
 type sumdb struct {
-	key     ed25519.PrivateKey
-	records []string
+	name, manners string
+	key           ed25519.PrivateKey
+	records       []string
+	// fork is another log of which it shows a head now and then, validly signed.
+	fork []string
 }
 
-// newSumdb is one with a key of its own. Wrong makes it hold another hash of the module's archive.
-func newSumdb(wrong bool) (*sumdb, error) {
+// newSumdb is one with a key of its own. Manners are
+//
+//	wrong          it holds another hash of the module's archive
+//	twins, outside it holds the hash of an archive that breaks the rules for module zips
+//	altered        lookups give another hash than the log holds
+//	altered-head   the size of the tree is changed beneath the signature
+//	forked         the lookup of farewell comes with a head of another log
+//	beyond         lookups give a record number that the tree does not have
+//	other-record   lookups are answered with another module's record
+//	short-tile     tiles lack their last 16 bytes
+//	flipped-tile   one bit of every tile is changed
+//	older          nothing is wrong: the lookup of farewell comes with an older head
+//	large          nothing is wrong: it has so many records that several tiles are needed
+//	grown          nothing is wrong: lookups come with an old head, and the tile of its edge is full by now
+func newSumdb(name, manners string) (*sumdb, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	archive, err := moduleZip(moduleSource)
-	if err != nil {
-		return nil, err
-	}
-	zipSum, err := hashZip(archive)
-	if err != nil {
-		return nil, err
-	}
-	if wrong {
-		zipSum = hashFiles(nil)
-	}
 	modSum := hashFiles(map[string][]byte{"go.mod": []byte(moduleFile)})
-	d := &sumdb{key: key}
-	for _, other := range []string{"a", "b", "c"} {
-		d.records = append(d.records, fmt.Sprintf("example.com/%s v1.0.0 %s\nexample.com/%[1]s v1.0.0/go.mod %[2]s\n", other, modSum))
+	d := &sumdb{name: name, manners: manners, key: key}
+	add := func(m module, zipSum, modSum string) {
+		d.records = append(d.records, fmt.Sprintf("%s %s %s\n%[1]s %[2]s/go.mod %[4]s\n", m.path, m.version, zipSum, modSum))
 	}
-	d.records = append(d.records, fmt.Sprintf("%s %s %s\n%[1]s %[2]s/go.mod %[4]s\n", modulePath, moduleVersion, zipSum, modSum))
+	filler := func(name string) { add(module{path: "example.com/" + name, version: "v1.0.0"}, modSum, modSum) }
+	for _, other := range []string{"a", "b", "c"} {
+		filler(other)
+	}
+	for _, m := range published {
+		if m.path == modulePath && manners == "large" || m.path == farewellPath && manners == "grown" {
+			for number := range 300 {
+				filler(fmt.Sprintf("n%d", number))
+			}
+		}
+		variant := honest
+		switch manners {
+		case "twins":
+			variant = zipTwins
+		case "outside":
+			variant = zipOutside
+		}
+		archive, err := m.zip(variant)
+		if err != nil {
+			return nil, err
+		}
+		zipSum, err := hashZip(archive)
+		if err != nil {
+			return nil, err
+		}
+		if manners == "wrong" {
+			zipSum = hashFiles(nil)
+		}
+		add(m, zipSum, hashFiles(map[string][]byte{"go.mod": []byte(m.mod())}))
+	}
+	if manners == "grown" {
+		for number := range 220 {
+			filler(fmt.Sprintf("later%d", number))
+		}
+	}
+	if manners == "forked" {
+		d.fork = append(slices.Clone(d.records), "example.com/d v1.0.0 "+modSum+"\n")
+		d.fork[0] = "example.com/evil v1.0.0 " + modSum + "\n"
+	}
 	return d, nil
 }
 
 // verifierKey is the key as it stands in GOSUMDB.
 func (d *sumdb) verifierKey() string {
-	return fmt.Sprintf("%s+%08x+%s", sumdbName, d.keyHash(), base64.StdEncoding.EncodeToString(d.publicKey()))
+	return fmt.Sprintf("%s+%08x+%s", d.name, d.keyHash(), base64.StdEncoding.EncodeToString(d.publicKey()))
 }
 
 func (d *sumdb) publicKey() []byte {
@@ -64,37 +103,105 @@ func (d *sumdb) publicKey() []byte {
 }
 
 func (d *sumdb) keyHash() uint32 {
-	sum := sha256.Sum256(append([]byte(sumdbName+"\n"), d.publicKey()...))
+	sum := sha256.Sum256(append([]byte(d.name+"\n"), d.publicKey()...))
 	return binary.BigEndian.Uint32(sum[:4])
 }
 
-// ServeHTTP answers lookups, the latest tree and the tile (golang.org/design/25530-sumdb).
+// ServeHTTP answers lookups, the latest tree and tiles (golang.org/design/25530-sumdb), below whatever path.
 func (d *sumdb) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	const text = "text/plain; charset=utf-8"
-	switch path := strings.TrimPrefix(r.URL.Path, "/sumdb/"+sumdbName); path {
+	path := r.URL.Path
+	for _, part := range []string{"/supported", "/latest", "/lookup/", "/tile/"} {
+		if _, rest, found := strings.Cut(path, part); found {
+			path = part + rest
+		}
+	}
+	if name, found := strings.CutPrefix(path, "/lookup/"); found {
+		if body := d.lookup(name); body != "" {
+			answer(w, text, []byte(body))
+			return
+		}
+	}
+	if tile := d.tile(path); tile != nil {
+		answer(w, "application/octet-stream", tile)
+		return
+	}
+	switch path {
 	case "/supported":
 		answer(w, text, nil)
 	case "/latest":
-		answer(w, text, []byte(d.signedTree()))
-	case "/lookup/" + modulePath + "@" + moduleVersion:
-		id := len(d.records) - 1
-		answer(w, text, fmt.Appendf(nil, "%d\n%s\n%s", id, d.records[id], d.signedTree()))
-	case fmt.Sprintf("/tile/8/0/000.p/%d", len(d.records)):
-		var tile []byte
-		for _, record := range d.records {
-			tile = append(tile, recordHash(record)...)
-		}
-		answer(w, "application/octet-stream", tile)
+		answer(w, text, []byte(d.signedTree(d.records)))
 	default:
 		serveNothing(w, r)
 	}
 }
 
-func (d *sumdb) signedTree() string {
-	tree := fmt.Sprintf("go.sum database tree\n%d\n%s\n", len(d.records), base64.StdEncoding.EncodeToString(treeHash(d.records)))
+// lookup is the answer about path@version.
+func (d *sumdb) lookup(name string) string {
+	start := strings.Replace(name, "@", " ", 1) + " "
+	id := slices.IndexFunc(d.records, func(record string) bool { return strings.HasPrefix(record, start) })
+	if id < 0 {
+		return ""
+	}
+	record, tree := d.records[id], d.records
+	farewell := strings.HasPrefix(name, farewellPath)
+	switch {
+	case d.manners == "altered":
+		hash := strings.Fields(record)[2]
+		record = strings.Replace(record, hash, hashFiles(nil), 1)
+	case d.manners == "other-record":
+		id, record = 0, d.records[0]
+	case d.manners == "beyond":
+		id += len(d.records)
+	case d.manners == "forked" && farewell:
+		tree = d.fork
+	case d.manners == "older" && farewell, d.manners == "grown":
+		tree = d.records[:id+1]
+	}
+	head := d.signedTree(tree)
+	if d.manners == "altered-head" {
+		size := fmt.Sprintf("\n%d\n", len(tree))
+		head = strings.Replace(head, size, fmt.Sprintf("\n%d\n", len(tree)+1), 1)
+	}
+	return fmt.Sprintf("%d\n%s\n%s", id, record, head)
+}
+
+// tile is that of /tile/8/LEVEL/NUMBER or of /tile/8/LEVEL/NUMBER.p/WIDTH, for numbers below 1000.
+func (d *sumdb) tile(path string) []byte {
+	var level, number int
+	width := 256
+	if n, _ := fmt.Sscanf(path, "/tile/8/%d/%d.p/%d", &level, &number, &width); n < 2 || level > 1 {
+		return nil
+	}
+	if end := number*256 + width; d.manners == "grown" && level == 0 && width < 256 && end < len(d.records) && end > 256 {
+		return nil
+	}
+	records := d.records
+	if level == 0 && number*256+width == len(d.fork) {
+		records = d.fork
+	}
+	var tile []byte
+	for node := number * 256; node < number*256+width; node++ {
+		first, end := node<<(8*level), (node+1)<<(8*level)
+		if end > len(records) {
+			return nil
+		}
+		tile = append(tile, treeHash(records[first:end])...)
+	}
+	switch d.manners {
+	case "short-tile":
+		tile = tile[:len(tile)-16]
+	case "flipped-tile":
+		tile[31] ^= 1
+	}
+	return tile
+}
+
+func (d *sumdb) signedTree(records []string) string {
+	tree := fmt.Sprintf("go.sum database tree\n%d\n%s\n", len(records), base64.StdEncoding.EncodeToString(treeHash(records)))
 	signature := binary.BigEndian.AppendUint32(nil, d.keyHash())
 	signature = append(signature, ed25519.Sign(d.key, []byte(tree))...)
-	return tree + "\n\u2014 " + sumdbName + " " + base64.StdEncoding.EncodeToString(signature) + "\n"
+	return tree + "\n\u2014 " + d.name + " " + base64.StdEncoding.EncodeToString(signature) + "\n"
 }
 
 // recordHash is the hash of a leaf (RFC 6962 section 2.1).

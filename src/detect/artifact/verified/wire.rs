@@ -4,16 +4,28 @@ use super::disk;
 use crate::detect::artifact::transfer;
 use crate::detect::subject;
 use crate::finding::{Code, Confidence, Detail, Evidence, Fault, Finding, NotAssessed, Subject};
-use crate::go::GoErrorKind;
+use crate::go::target::ModuleRequest;
+use crate::go::{GoError, GoErrorKind};
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, CheckResult, Difference, Origin, Yardstick};
 use crate::observation::{Case, Exchange, Veil};
 use crate::reference::Reference;
 
-/// Whether a difference is none in a recording: a tree head that was asked for before a newer one came, and an answer that
-/// is no answer of a database at all, which the family `http` tells.
-pub(super) fn says_nothing(difference: &Difference) -> bool {
-    difference.fault == "stale_head"
-        || (difference.fault == "altered_lookup" && difference.note.starts_with("malformed"))
+/// Tiles and answers of the other side of a fork that are cited.
+const FORK: usize = 6;
+
+/// Whether a difference is none in a recording: a tree head that was asked for before a newer one came, an answer that is
+/// no answer of a database at all, which the family `http` tells, and a record that no tile proves here, where go has proven
+/// it or complains of the very record.
+pub(super) fn says_nothing(case: &Case, difference: &Difference) -> bool {
+    let of_database = |error: &GoError| {
+        matches!(error.kind.innermost(), GoErrorKind::SumdbUntrusted(_) | GoErrorKind::ChecksumMissing)
+    };
+    match difference.fault {
+        "stale_head" => true,
+        "altered_lookup" => difference.note.starts_with("malformed"),
+        "unproven_record" => case.go.exit == Some(0) || case.go.errors().iter().any(of_database),
+        _ => false,
+    }
 }
 
 /// Whether a note may be signed by the key that go goes by all the same: nothing says which that is, or go took it.
@@ -75,7 +87,11 @@ pub(super) fn joined(found: Vec<Finding>) -> Vec<Finding> {
 /// Says who served it, and who else may have made it what it is.
 pub(super) fn told(finding: Finding, case: &Case, artifact: &Artifact) -> Finding {
     let Some(exchange) = exchange(case, artifact) else { return finding };
-    let mut finding = finding.with_text("served_by", served_by(case, exchange)).with_text("url", exchange.url.clone());
+    let served_by = served_by(case, exchange);
+    let mut finding = finding.with_text("served_by", served_by.clone()).with_text("url", exchange.url.clone());
+    if relayed_database(case, artifact).is_some() {
+        finding.summary = format!("{} It came from {served_by}.", finding.summary);
+    }
     let doubts: &[&str] = match finding.code {
         Code::ArtifactChecksumMismatch => &["a mirror that keeps other bytes of this version"],
         Code::ArtifactSumdbUntrusted => &["a mirror of the database that is broken"],
@@ -106,8 +122,73 @@ pub(super) fn transfers(case: &Case, artifact: &Artifact, checks: &[(&Check, &Di
         it.kind == ArtifactKind::SumdbTile && it.checks.iter().any(|check| check.result != CheckResult::Agrees)
     };
     let tiles = case.artifacts.iter().filter(|_| by_tiles).filter(doubtful);
-    let exchanges = [Some(artifact), record].into_iter().flatten().chain(tiles).filter_map(|it| exchange(case, it));
-    exchanges.flat_map(|exchange| transfer(case, exchange)).collect()
+    let by_log = checks.iter().any(|(check, _)| check.yardstick == Yardstick::Inclusion);
+    let proof = record.or(Some(artifact).filter(|_| by_log)).and_then(|lookup| proof(case, lookup));
+    let forked = checks.iter().any(|(_, difference)| difference.fault == "forked_log");
+    let other_side = case.artifacts.iter().filter(|_| forked).filter(|it| is_other_side(case, artifact, it)).take(FORK);
+    let cited = [Some(artifact), record, proof].into_iter().flatten().chain(tiles).chain(other_side);
+    let mut exchanges: Vec<&Exchange> = Vec::new();
+    for exchange in cited.filter_map(|it| exchange(case, it)) {
+        if !exchanges.iter().any(|known| std::ptr::eq(*known, exchange)) {
+            exchanges.push(exchange);
+        }
+    }
+    exchanges.into_iter().flat_map(|exchange| transfer(case, exchange)).collect()
+}
+
+/// The tile with the hash of a lookup's record, where the log proves it.
+fn proof<'c>(case: &'c Case, lookup: &Artifact) -> Option<&'c Artifact> {
+    let check = lookup.checks.iter().find(|check| check.yardstick == Yardstick::Inclusion)?;
+    if matches!(check.result, CheckResult::Open(_)) {
+        return None;
+    }
+    let id: u64 = check.with.strip_prefix("record ")?.split(' ').next()?.parse().ok()?;
+    let start = tile_of(id);
+    let holds = |it: &&Artifact| {
+        let rest = url(case, it).and_then(|url| url.split_once(&start)).map(|(_, rest)| rest);
+        it.kind == ArtifactKind::SumdbTile
+            && database(case, it) == database(case, lookup)
+            && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(".p/"))
+    };
+    case.artifacts.iter().find(holds)
+}
+
+/// Where the hash of a record stands (golang.org/x/mod/sumdb/tlog `Tile.Path`), but for the tile's width.
+fn tile_of(id: u64) -> String {
+    let mut number = id >> 8;
+    let mut path = format!("{:03}", number % 1000);
+    while number >= 1000 {
+        number /= 1000;
+        path = format!("x{:03}/{path}", number % 1000);
+    }
+    format!("/tile/8/0/{path}")
+}
+
+/// What shows that a head belongs to another log: tiles, and answers with the head that these bear out.
+fn is_other_side(case: &Case, artifact: &Artifact, it: &Artifact) -> bool {
+    let borne_out = |check: &Check| {
+        check.yardstick == Yardstick::Consistency
+            && check.with.starts_with("the tiles of ")
+            && check.result == CheckResult::Agrees
+    };
+    let shows = match it.kind {
+        ArtifactKind::SumdbTile => true,
+        ArtifactKind::SumdbLookup | ArtifactKind::SumdbHead => it.checks.iter().any(borne_out),
+        _ => false,
+    };
+    shows && exchange(case, it).is_some() && database(case, it) == database(case, artifact)
+}
+
+/// The checksum database that an answer is of, by what was asked for.
+fn database(case: &Case, artifact: &Artifact) -> Option<String> {
+    ModuleRequest::from_url(url(case, artifact)?)?.sumdb
+}
+
+/// The checksum database in whose name another host gave that answer.
+pub(super) fn relayed_database(case: &Case, artifact: &Artifact) -> Option<String> {
+    let request = ModuleRequest::from_url(url(case, artifact)?)?;
+    let host = request.sumdb.filter(|_| request.kind.is_sumdb())?.split('/').next()?.to_owned();
+    (host != request.host).then_some(host)
 }
 
 /// Address, certificate and proxy of who answered.
@@ -156,6 +237,9 @@ pub(in super::super) fn same(said: &Finding, seen: &Finding) -> bool {
 pub(in super::super) fn confirmed(mut said: Finding, seen: Finding) -> Finding {
     said.set_confidence(said.confidence().max(seen.confidence()));
     seen.evidence().iter().for_each(|evidence| said.cite(evidence.clone()));
+    if said.code == Code::ArtifactSumdbUntrusted {
+        said.summary = format!("{} {}", said.summary, seen.summary);
+    }
     for (key, value) in seen.details {
         said.details.entry(key).or_insert(value);
     }
@@ -178,6 +262,7 @@ pub(in super::super) fn held_against(mut said: Finding, case: &Case, kind: Artif
     let (same, true_one) = (with_hash(&downloaded), with_hash(&expected));
     if let Some(copy) = same {
         let evidence = super::place(case, copy);
+        said.subject = super::about(case, copy);
         said = told(said, case, copy).with_evidence(evidence).excluding(
             "the bytes were changed on this machine after they came",
             "those in the recording have the hash that go computed",

@@ -384,3 +384,29 @@ fn what_another_proxy_gave_hinders_nobody() {
     assert_eq!(fell_back(Some(1), "200 OK"), Severity::Medium);
     assert_eq!(fell_back(None, "500 Internal Server Error"), Severity::Medium);
 }
+
+#[test]
+fn a_lookup_that_is_no_record_is_told_of_the_database_unless_it_was_read() {
+    let said = "go: example.com/x@v1.0.0: verifying module: example.com/x@v1.0.0: malformed record data\n";
+    let mut scene = Scene::new();
+    scene.log(said).env("GOSUMDB=sums.corp.example+00000001+AAAA https://artifactory.corp.example/sums\n");
+    scene.go.exit = Some(1);
+    let finding = scene.finding(Code::HttpUnexpectedContent);
+    assert_eq!(finding.subject.host.as_deref(), Some("artifactory.corp.example"));
+    assert_eq!(finding.confidence(), Confidence::Moderate);
+    // Where the page itself was seen, it is told of it alone.
+    let mut scene = Scene::new();
+    scene.log(said).env("GOPROXY=http://modules.corp.example\n");
+    scene.go.exit = Some(1);
+    let mut tcp = scene.connect("10.44.0.20:80");
+    scene.open(&mut tcp);
+    let path = "/sumdb/sum.golang.org/lookup/example.com/x@v1.0.0";
+    scene.client_sends(&mut tcp, PSH, format!("GET {path} HTTP/1.1\r\nHost: modules.corp.example\r\n\r\n").as_bytes());
+    let page = "<html><title>Welcome</title><body>the repository of artifacts</body></html>";
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n", page.len());
+    scene.server_sends(&mut tcp, PSH, format!("{head}{page}").as_bytes());
+    let found = scene.findings();
+    let told: Vec<_> = found.iter().filter(|finding| finding.code == Code::HttpUnexpectedContent).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].subject.host.as_deref(), Some("modules.corp.example"));
+}

@@ -41,6 +41,7 @@ fn checksums() {
         ("go: a.b/c@v1.0.0: verifying module: downloaded inconsistent tile", true),
         ("SECURITY ERROR\ngo.sum database server misbehavior detected!\n\nold database:\n\tx\n", true),
         ("go: a.b/c@v1.0.0: verifying module: checksum missing from sumdb response", false),
+        ("go: a.b/c@v1.0.0: verifying module: a.b/c@v1.0.0: malformed record data", false),
     ] {
         let error = one(text);
         assert_eq!(matches!(error.kind, K::SumdbUntrusted(_)), untrusted, "{text}");
@@ -52,6 +53,34 @@ fn checksums() {
             .kind,
         K::MissingGoSumEntry
     );
+}
+
+#[test]
+fn complaints_about_the_database_stand_without_what_is_before_them() {
+    for complaint in [
+        "cannot authenticate record data in server response",
+        "cannot validate record 11 in tree of size 6",
+        "checking tree#4 against tree#6: downloaded inconsistent tile",
+        "TileReader returned bad result slice (tile/8/0/000.p/6 len=176, want 192)",
+        "reading tree: malformed tree note",
+        "initializing sumdb.Client: reading tree note: malformed note",
+    ] {
+        for before in [
+            "go: a.b/c@v1.0.0: verifying module: a.b/c@v1.0.0: ",
+            "go: a.b/c@v1.0.0: verifying go.mod: a.b/c@v1.0.0/go.mod: ",
+            "go: download go1.28.1: golang.org/toolchain@v0.0.1-go1.28.1.linux-amd64: verifying module: golang.org/toolchain@v0.0.1-go1.28.1.linux-amd64: ",
+        ] {
+            let error = one(&format!("{before}{complaint}\nnote:\ngo.sum database tree\n"));
+            assert_eq!(error.kind, K::SumdbUntrusted(complaint.to_owned()), "{before}");
+        }
+    }
+    let misbehaves = one("SECURITY ERROR\ngo.sum database server misbehavior detected!\n\nold database:\n\tx\n");
+    assert_eq!(misbehaves.kind, K::SumdbUntrusted("go.sum database server misbehavior detected".to_owned()));
+    // A tile that did not come says nothing of the database.
+    let unreached = one(
+        "go: a.b/c@v1.0.0: verifying module: a.b/c@v1.0.0: checking tree#4 against tree#6: Get \"https://sum.golang.org/tile/8/0/000.p/6\": read tcp 10.0.0.2:4000->142.250.74.145:443: read: connection reset by peer",
+    );
+    assert_eq!((unreached.kind, unreached.sumdb), (K::ConnectionReset, true));
 }
 
 #[test]
@@ -79,6 +108,11 @@ fn settings_toolchains_and_zips() {
         ("/w/go.mod:5: unknown directive: toolchain", K::GoTooOld { required: None, running: None }),
         ("go: a.b/c@v1.0.0: zip for a.b/c@v1.0.0 has unexpected file x", K::ZipInvalid),
         ("go: a.b/c@v1.0.0: zip: not a valid zip file", K::ZipInvalid),
+        (
+            "go: a.b/c@v1.0.0: unzip /m/v1.0.0.zip: a.b/c@v1.0.0/X.go: case-insensitive file name collision: \"x.go\" and \"X.go\"",
+            K::ZipInvalid,
+        ),
+        ("go: a.b/c@v1.0.0: unzip /m/v1.0.0.zip: write /m/a.b/c@v1.0.0/x.go: no space left on device", K::Other),
         ("go: git.example/x.git@v1.0.0: no secure protocol found for repository", K::NoSecureProtocol),
         ("go: something nobody has seen: at all", K::Other),
     ] {
