@@ -326,3 +326,13 @@ fn a_setting_of_gosumdb_is_a_key_only_in_its_first_word() {
     assert_eq!(status, Some(2));
     assert!(error.contains("GOSUMDB") && !error.contains("secret"), "{error}");
 }
+
+#[test]
+fn a_file_that_is_given_twice_is_no_copy_of_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = put(folder.path(), "x/x.zip", module_zip("package m\n").0);
+    let other = folder.path().join("x/../x/x.zip");
+    let given = [folder.path(), &zip, &other].map(|path| path.to_str().unwrap());
+    let (status, report) = json(&given);
+    assert_eq!((status, report["artifacts"].as_array().unwrap().len()), (Some(3), 1));
+}

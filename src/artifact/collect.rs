@@ -3,7 +3,7 @@
 
 mod places;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -118,6 +118,24 @@ impl Inventory {
             self.unreadable.push((path.to_owned(), "no regular file".to_owned()));
         }
         is_one
+    }
+
+    /// Keeps one of each file and folder that was come to in several ways: none is another copy of itself.
+    pub fn dedup(&mut self) {
+        let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        for list in [&mut self.zips, &mut self.mods, &mut self.zip_hashes, &mut self.trees] {
+            // Of two readings of its place one that says something counts.
+            list.sort_by(|one, other| (one.module.is_none(), one).cmp(&(other.module.is_none(), other)));
+            let mut known = HashSet::with_capacity(list.len());
+            list.retain(|placed| known.insert(place(&placed.path)));
+            list.sort();
+        }
+        let lists = [&mut self.vendors, &mut self.go_sums, &mut self.notes, &mut self.releases, &mut self.goroots];
+        for list in lists.into_iter().chain(self.databases.values_mut()) {
+            list.sort();
+            let mut known = HashSet::new();
+            list.retain(|path| known.insert(place(path)));
+        }
     }
 
     /// Adds a folder that is a checksum database, whatever its name.

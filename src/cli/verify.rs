@@ -93,12 +93,7 @@ fn inventory(args: &Verify) -> anyhow::Result<Inventory> {
     for database in args.sumdb.iter().filter(|database| url(database).is_none()) {
         add_database(&mut inventory, database)?;
     }
-    inventory.go_sums.sort();
-    inventory.go_sums.dedup();
-    for folders in inventory.databases.values_mut() {
-        folders.sort();
-        folders.dedup();
-    }
+    inventory.dedup();
     Ok(inventory)
 }
 
