@@ -281,7 +281,11 @@ fn what_was_extracted_is_held_against_go_sum() {
     }
     put(root, "out/proxy.golang.org/example.com/m/@v/v1.0.0.zip.incomplete", "PK");
     put(root, "out/proxy.golang.org/example.com/m/@v/v1.0.0.mod", GO_MOD);
-    put(root, "out/manifest.jsonl", "{}\n");
+    // What a server said in refusing is no artifact.
+    let refused = ["proxy.golang.org/example.com/@v/v1.0.0.zip", "sum.golang.org/lookup/example.com/m@v1.0.0"];
+    let list = refused.map(|path| format!("{{\"path\":\"{path}\",\"status\":404}}\n")).concat();
+    refused.iter().for_each(|path| drop(put(root, &format!("out/{path}"), "not found")));
+    put(root, "out/manifest.jsonl", list);
     let sum = put(root, "go.sum", format!("example.com/m v1.0.0 {h1}\n"));
     let given = [root.join("out"), PathBuf::from("--go-sum"), sum];
     let given: Vec<&str> = given.iter().map(|path| path.to_str().unwrap()).collect();

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::places::{head, is_database, is_partial, is_versioned, module_of_zip, tree_of, unnumbered};
+use super::extracted;
 use super::gosum::GoSum;
 use super::module::ModuleVersion;
 use super::sdk;
@@ -89,6 +90,9 @@ impl Inventory {
     fn walk(&mut self, path: &Path) -> io::Result<()> {
         let mut folders = vec![path.to_owned()];
         let mut followed = vec![path.canonicalize()?];
+        let refusals = extracted::others(path);
+        let refused =
+            |file: &Path| !refusals.is_empty() && std::path::absolute(file).is_ok_and(|file| refusals.contains(&file));
         while let Some(folder) = folders.pop() {
             if self.recognised(&folder, path) {
                 continue;
@@ -100,7 +104,11 @@ impl Inventory {
                     folders.extend(listing.folders.into_iter().rev().filter(|below| !cached || !self.misnamed(below)));
                     folders.extend(listing.linked.into_iter().filter(|linked| is_elsewhere(linked, &mut followed)));
                     let fixture = is_fixture(&folder, path);
-                    listing.files.iter().for_each(|file| self.find(file, cached, fixture));
+                    listing
+                        .files
+                        .iter()
+                        .filter(|file| !refused(file))
+                        .for_each(|file| self.find(file, cached, fixture));
                     listing.others.iter().filter(|_| cached).for_each(|other| {
                         self.misnamed(other);
                     });

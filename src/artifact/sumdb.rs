@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::extracted;
 use super::module::ModuleVersion;
 use super::tlog::Tile;
 use crate::observation::artifact::{Artifact, Origin};
@@ -141,6 +142,10 @@ impl Store {
         files.sort();
         // What a recording did not show whole is nobody's fault.
         files.retain(|path| path.extension().is_none_or(|extension| extension != "incomplete"));
+        let refusals = extracted::others(folder);
+        if !refusals.is_empty() {
+            files.retain(|path| std::path::absolute(path).is_ok_and(|path| !refusals.contains(&path)));
+        }
         for path in files {
             let place = place(&path, folder);
             let place = further(&path, &place).unwrap_or(place);

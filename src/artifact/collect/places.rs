@@ -6,14 +6,13 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use super::Placed;
+use crate::artifact::extracted::MANIFEST;
 use crate::artifact::module::{ModuleVersion, check_path};
 
 /// Bytes of a file that are looked at to tell what it is.
 pub(super) const HEAD: u64 = 4 << 10;
 /// Files of a folder that are asked of which module they are.
 const ASKED: usize = 8;
-/// What `--extract` writes beside the folders of hosts.
-const MANIFEST: &str = "manifest.jsonl";
 
 /// The first bytes of a file.
 pub(super) fn head(path: &Path) -> io::Result<Vec<u8>> {
