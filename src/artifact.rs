@@ -7,6 +7,7 @@
 pub mod collect;
 pub mod dirhash;
 pub mod download;
+mod extracted;
 pub mod gosum;
 pub mod module;
 pub mod module_zip;

@@ -212,3 +212,127 @@ fn goprobe_and_go_mod_verify_agree_on_a_real_cache() {
     assert_eq!((told.0, told.2), (Some(1), false), "{told:?}");
     assert_eq!(downloaded.judged(), (Some(0), vec![], true));
 }
+
+/// Writes a file and the folders above it.
+fn put(root: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, content).unwrap();
+    path
+}
+
+const NAME: &str = "example.com/m@v1.0.0";
+const GO_MOD: &str = "module example.com/m\n";
+
+/// A module zip, its files stored as they are, and its hash.
+fn module_zip(source: &str) -> (Vec<u8>, String) {
+    let (mut body, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in [("a.go", source), ("go.mod", GO_MOD)] {
+        let name = format!("{NAME}/{name}");
+        let (length, offset) = (u32::try_from(content.len()).unwrap(), u32::try_from(body.len()).unwrap());
+        let mut header = [[20, 0, 0, 0, 0, 0, 0, 0], [0; 8]].concat();
+        header.truncate(10);
+        let mut crc = flate2::Crc::new();
+        crc.update(content.as_bytes());
+        header.extend(crc.sum().to_le_bytes());
+        header.extend([length.to_le_bytes(), length.to_le_bytes()].concat());
+        header.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+        header.extend([0, 0]);
+        body.extend([b"PK\x03\x04", &header[..], name.as_bytes(), content.as_bytes()].concat());
+        directory
+            .extend([b"PK\x01\x02\x14\x00", &header[..], &[0; 10], &offset.to_le_bytes(), name.as_bytes()].concat());
+    }
+    let (start, length) = (u32::try_from(body.len()).unwrap(), u32::try_from(directory.len()).unwrap());
+    let end = [b"PK\x05\x06\0\0\0\0\x02\0\x02\0", &length.to_le_bytes()[..], &start.to_le_bytes(), &[0, 0]].concat();
+    let mut files = goprobe::artifact::dirhash::FileHashes::default();
+    for (name, content) in [("a.go", source), ("go.mod", GO_MOD)] {
+        files.push(format!("{NAME}/{name}"), goprobe::artifact::dirhash::sha256(content.as_bytes()));
+    }
+    ([body, directory, end].concat(), files.h1())
+}
+
+#[test]
+fn what_is_no_module_is_not_accused_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let photos = put(root, "photos.zip", "no zip");
+    put(root, "fortran.mod", "x");
+    put(root, "bad/go.sum", "one two\n");
+    let (status, out, error) = goprobe(&[root.to_str().unwrap()]);
+    assert_eq!(status, Some(3), "{out}");
+    assert!(error.contains("2 files with names like"), "{error}");
+    assert!(error.contains("malformed go.sum:1"), "{error}");
+    assert_eq!(goprobe(&[root.to_str().unwrap(), "-q"]).2, "");
+    assert_eq!(goprobe(&[photos.to_str().unwrap()]).0, Some(1));
+    assert_eq!(goprobe(&["/dev/null"]).0, Some(2));
+}
+
+#[test]
+fn what_was_extracted_is_held_against_go_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let (zip, h1) = module_zip("package m\n");
+    for name in ["v1.0.0.zip", "v1.0.0.zip-2"] {
+        put(root, &format!("out/proxy.golang.org/example.com/m/@v/{name}"), &zip);
+    }
+    put(root, "out/proxy.golang.org/example.com/m/@v/v1.0.0.zip.incomplete", "PK");
+    put(root, "out/proxy.golang.org/example.com/m/@v/v1.0.0.mod", GO_MOD);
+    // What a server said in refusing is no artifact.
+    let refused = ["proxy.golang.org/example.com/@v/v1.0.0.zip", "sum.golang.org/lookup/example.com/m@v1.0.0"];
+    let list = refused.map(|path| format!("{{\"path\":\"{path}\",\"status\":404}}\n")).concat();
+    refused.iter().for_each(|path| drop(put(root, &format!("out/{path}"), "not found")));
+    put(root, "out/manifest.jsonl", list);
+    let sum = put(root, "go.sum", format!("example.com/m v1.0.0 {h1}\n"));
+    let given = [root.join("out"), PathBuf::from("--go-sum"), sum];
+    let given: Vec<&str> = given.iter().map(|path| path.to_str().unwrap()).collect();
+    let (status, report) = json(&given);
+    assert_eq!((status, codes(&report)), (Some(0), vec![]));
+    assert_eq!(report["verdict"]["summary"], "All 3 artifacts are as they are on record.");
+    // Another answer of the same name, with other bytes.
+    let other = put(root, "out/proxy.golang.org/example.com/m/@v/v1.0.0.zip-3", module_zip("package evil\n").0);
+    let (status, report) = json(&given);
+    assert_eq!((status, codes(&report)), (Some(1), vec!["artifact.checksum_mismatch".to_owned()]));
+    assert_eq!(report["findings"][0]["evidence"][0]["path"].as_str(), other.to_str());
+    // What is left out by an option is not said to be right.
+    let (status, report) = json(&[&given[..], &["--allow", "artifact"]].concat());
+    assert_eq!((status, codes(&report)), (Some(0), vec![]));
+    assert!(report["verdict"]["summary"].as_str().unwrap().contains("--allow"), "{}", report["verdict"]["summary"]);
+}
+
+#[test]
+fn a_zip_of_another_module_is_told_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = put(folder.path(), "x.zip", module_zip("package m\n").0);
+    let (status, report) = json(&[zip.to_str().unwrap(), "--module", "example.com/n@v1.0.0"]);
+    assert_eq!((status, codes(&report)), (Some(1), vec!["artifact.invalid_zip".to_owned()]));
+    let summary = report["findings"][0]["summary"].as_str().unwrap();
+    assert!(summary.contains("it is of example.com/m@v1.0.0, not of example.com/n@v1.0.0"), "{summary}");
+    assert!(!summary.contains("prefix"), "{summary}");
+}
+
+#[test]
+fn a_setting_of_gosumdb_is_a_key_only_in_its_first_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = put(folder.path(), "x.zip", module_zip("package m\n").0);
+    let run = |value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_goprobe"));
+        let output = command.arg("verify").arg(&zip).env("GOSUMDB", value).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for value in ["off", "", "sum.golang.org https://me:secret@mirror.example/a+b", "sum.golang.google.cn"] {
+        assert_eq!(run(value).0, Some(3), "{value}");
+    }
+    let (status, error) = run("a+b+c https://me:secret@db.example");
+    assert_eq!(status, Some(2));
+    assert!(error.contains("GOSUMDB") && !error.contains("secret"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_given_twice_is_no_copy_of_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = put(folder.path(), "x/x.zip", module_zip("package m\n").0);
+    let other = folder.path().join("x/../x/x.zip");
+    let given = [folder.path(), &zip, &other].map(|path| path.to_str().unwrap());
+    let (status, report) = json(&given);
+    assert_eq!((status, report["artifacts"].as_array().unwrap().len()), (Some(3), 1));
+}

@@ -1,16 +1,18 @@
 //! What lies under the given paths: a walk that tells module caches, proxy trees, vendor directories, projects, checksum
 //! databases and Go releases by their layout. Links are followed as go follows them, but not in circles.
 
-use std::collections::BTreeMap;
+mod places;
+
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::{self, Read as _};
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 
-use super::module::{ModuleVersion, check_path};
+use self::places::{head, is_database, is_partial, is_versioned, module_of_zip, tree_of, unnumbered};
+use super::extracted;
+use super::gosum::GoSum;
+use super::module::ModuleVersion;
 use super::sdk;
-
-/// Bytes of a file that are looked at to tell what it is.
-const HEAD: u64 = 4 << 10;
 
 /// A file or folder of a module, and which module its place says it is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -48,6 +50,8 @@ pub struct Inventory {
     pub keys: Vec<PathBuf>,
     /// Files that were named and are nothing of all this.
     pub unknown: Vec<PathBuf>,
+    /// Zips and `.mod` files in folders that were walked, which nothing but their names makes a module's: not looked at.
+    pub ignored: Vec<PathBuf>,
     /// What could not be read or is not what its name says, and why.
     pub unreadable: Vec<(PathBuf, String)>,
 }
@@ -56,18 +60,39 @@ impl Inventory {
     /// Looks at a path.
     ///
     /// # Errors
-    /// When it does not exist or cannot be read. What cannot be read beneath it is noted in [`Inventory::unreadable`].
+    /// When it does not exist, cannot be read or is neither file nor folder. What cannot be read beneath it is noted in
+    /// [`Inventory::unreadable`].
     pub fn add(&mut self, path: &Path) -> io::Result<()> {
-        if !fs::metadata(path)?.is_dir() {
-            return self.add_file(path);
+        let about = fs::metadata(path)?;
+        let before = [&self.zips, &self.mods, &self.zip_hashes].map(Vec::len);
+        let root = if about.is_dir() {
+            fs::read_dir(path)?;
+            if is_project(path) {
+                self.add_project(path);
+            } else {
+                self.walk(path)?;
+            }
+            path
+        } else if about.is_file() {
+            self.add_file(path)?;
+            path.parent().unwrap_or(path)
+        } else {
+            return Err(io::Error::other("it is neither a file nor a folder"));
+        };
+        let [zips, mods, hashes] = before;
+        let lists = (self.zips.get_mut(zips..), self.mods.get_mut(mods..), self.zip_hashes.get_mut(hashes..));
+        if let (Some(zips), Some(mods), Some(hashes)) = lists {
+            places::assign(zips, mods, hashes, root);
         }
-        fs::read_dir(path)?;
-        if is_project(path) {
-            self.add_project(path);
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    fn walk(&mut self, path: &Path) -> io::Result<()> {
         let mut folders = vec![path.to_owned()];
         let mut followed = vec![path.canonicalize()?];
+        let refusals = extracted::others(path);
+        let refused =
+            |file: &Path| !refusals.is_empty() && std::path::absolute(file).is_ok_and(|file| refusals.contains(&file));
         while let Some(folder) = folders.pop() {
             if self.recognised(&folder, path) {
                 continue;
@@ -78,7 +103,12 @@ impl Inventory {
                     // The last one is taken first.
                     folders.extend(listing.folders.into_iter().rev().filter(|below| !cached || !self.misnamed(below)));
                     folders.extend(listing.linked.into_iter().filter(|linked| is_elsewhere(linked, &mut followed)));
-                    listing.files.iter().for_each(|file| self.sort_in(file, path, cached));
+                    let fixture = is_fixture(&folder, path);
+                    listing
+                        .files
+                        .iter()
+                        .filter(|file| !refused(file))
+                        .for_each(|file| self.find(file, cached, fixture));
                     listing.others.iter().filter(|_| cached).for_each(|other| {
                         self.misnamed(other);
                     });
@@ -98,6 +128,24 @@ impl Inventory {
         is_one
     }
 
+    /// Keeps one of each file and folder that was come to in several ways: none is another copy of itself.
+    pub fn dedup(&mut self) {
+        let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        for list in [&mut self.zips, &mut self.mods, &mut self.zip_hashes, &mut self.trees] {
+            // Of two readings of its place one that says something counts.
+            list.sort_by(|one, other| (one.module.is_none(), one).cmp(&(other.module.is_none(), other)));
+            let mut known = HashSet::with_capacity(list.len());
+            list.retain(|placed| known.insert(place(&placed.path)));
+            list.sort();
+        }
+        let lists = [&mut self.vendors, &mut self.go_sums, &mut self.notes, &mut self.releases, &mut self.goroots];
+        for list in lists.into_iter().chain(self.databases.values_mut()) {
+            list.sort();
+            let mut known = HashSet::new();
+            list.retain(|path| known.insert(place(path)));
+        }
+    }
+
     /// Adds a folder that is a checksum database, whatever its name.
     pub fn add_database(&mut self, path: &Path, name: &str) {
         self.databases.entry(name.to_owned()).or_default().push(path.to_owned());
@@ -105,8 +153,8 @@ impl Inventory {
 
     /// Whether a folder is something as a whole.
     fn recognised(&mut self, folder: &Path, root: &Path) -> bool {
-        let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let has = |child: &str| folder.join(child).exists();
+        let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let name = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if name == ".git" || (name == "vcs" && folder.parent().is_some_and(|parent| parent.ends_with("cache"))) {
             return true;
         }
@@ -122,12 +170,11 @@ impl Inventory {
             }
             return true;
         }
-        if name == "vendor" && has("modules.txt") {
+        if name == "vendor" && folder.join("modules.txt").exists() {
             self.vendors.push(folder.to_owned());
             return true;
         }
-        let in_sumdb = folder.parent().is_some_and(|parent| parent.ends_with("sumdb"));
-        if (has("lookup") || has("tile/8") || (in_sumdb && has("latest"))) && name != "@v" {
+        if name != "@v" && is_database(&absolute) {
             self.add_database(folder, name);
             return true;
         }
@@ -139,9 +186,12 @@ impl Inventory {
     }
 
     fn add_project(&mut self, folder: &Path) {
-        for name in ["go.sum", "go.work.sum"] {
-            let path = folder.join(name);
-            if path.is_file() {
+        // In a workspace go goes by the go.sum of each of its modules.
+        let work = fs::read_to_string(folder.join("go.work")).unwrap_or_default();
+        let used = used(&work).into_iter().map(|module| folder.join(module).join("go.sum"));
+        let own = ["go.sum", "go.work.sum"].map(|name| folder.join(name));
+        for path in own.into_iter().chain(used).filter(|path| path.is_file()) {
+            if self.go_sums.iter().all(|known| !is_same(known, &path)) {
                 self.go_sums.push(path);
             }
         }
@@ -151,37 +201,68 @@ impl Inventory {
         }
     }
 
-    /// A file that was found in a folder.
-    fn sort_in(&mut self, path: &Path, root: &Path, cached: bool) {
+    /// A file that was found in a folder: what it is must be seen by more than its name.
+    fn find(&mut self, path: &Path, cached: bool, fixture: bool) {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let module = |suffix: &str| if cached { cached_module(path, root, name.strip_suffix(suffix)?) } else { None };
-        let list = if name.ends_with(".zip") && !sdk::is_release(name) {
-            let module = module(".zip");
-            self.zips.push(Placed { path: path.to_owned(), module });
+        let plain = unnumbered(name).unwrap_or(name);
+        let is = |suffix: &str| plain.ends_with(suffix);
+        if cached && name.is_empty() {
+            self.unreadable.push((path.to_owned(), "its name is not UTF-8".to_owned()));
+        } else if cached && (is(".zip") || is(".mod") || is(".ziphash")) {
+            self.sort_in(path);
+        } else if fixture {
+            // Test data is wrong on purpose.
+        } else if sdk::is_release(name) {
+            self.releases.push(path.to_owned());
+        } else if is(".zip") {
+            match head(path).map(|head| module_of_zip(&head)) {
+                Ok(Some(module)) => self.add_loose_zip(path, name, module),
+                Ok(None) => self.ignored.push(path.to_owned()),
+                Err(error) => self.unreadable.push((path.to_owned(), error.to_string())),
+            }
+        } else if is(".mod") && name != "go.mod" {
+            self.ignored.push(path.to_owned());
+        } else if matches!(name, "go.sum" | "go.work.sum") {
+            let read = fs::read(path).map_err(|error| error.to_string());
+            match read.and_then(|text| GoSum::parse(&text).map_err(|error| error.to_string())) {
+                Ok(_) => self.go_sums.push(path.to_owned()),
+                Err(why) => self.unreadable.push((path.to_owned(), why)),
+            }
+        }
+    }
+
+    /// A module zip that lies in no `@v` folder. As Athens keeps modules, their go.mod lies beside it.
+    fn add_loose_zip(&mut self, path: &Path, name: &str, module: ModuleVersion) {
+        self.zips.push(Placed { path: path.to_owned(), module: None });
+        let go_mod = path.with_file_name("go.mod");
+        if name == "source.zip" && go_mod.is_file() {
+            self.mods.push(Placed { path: go_mod, module: Some(module) });
+        }
+    }
+
+    /// A file that is what its name says.
+    fn sort_in(&mut self, path: &Path) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is = |suffix: &str| name.ends_with(suffix) || unnumbered(name).is_some_and(|name| name.ends_with(suffix));
+        let list = if sdk::is_release(name) {
+            self.releases.push(path.to_owned());
             return;
-        } else if name.ends_with(".mod") && name != "go.mod" {
+        } else if is(".zip") {
+            &mut self.zips
+        } else if is(".mod") {
             &mut self.mods
-        } else if name.ends_with(".ziphash") {
+        } else if is(".ziphash") {
             &mut self.zip_hashes
         } else {
-            match name {
-                "go.sum" | "go.work.sum" => self.go_sums.push(path.to_owned()),
-                _ if sdk::is_release(name) => self.releases.push(path.to_owned()),
-                _ => {}
-            }
             return;
         };
-        let module = module(".mod").or_else(|| module(".ziphash"));
-        list.push(Placed { path: path.to_owned(), module });
+        list.push(Placed { path: path.to_owned(), module: None });
     }
 
     /// A file that was named.
     fn add_file(&mut self, path: &Path) -> io::Result<()> {
-        let mut head = Vec::new();
-        fs::File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+        let head = head(path)?;
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let root = path.parent().unwrap_or(path);
-        let cached = path.parent().is_some_and(|parent| parent.ends_with("@v"));
         let text = String::from_utf8_lossy(&head);
         if text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----") {
             self.keys.push(path.to_owned());
@@ -189,17 +270,15 @@ impl Inventory {
             || (text.starts_with(|c: char| c.is_ascii_digit()) && text.contains("\n\ngo.sum database tree\n"))
         {
             self.notes.push(path.to_owned());
-        } else if name == "go.mod" {
-            self.mods.push(Placed { path: path.to_owned(), module: None });
         } else if name.ends_with(".sum") {
             self.go_sums.push(path.to_owned());
         } else if sdk::looks_like_release(name, &head) {
             self.releases.push(path.to_owned());
-        } else if head.starts_with(b"PK") && !sdk::is_release(name) && !name.ends_with(".zip") {
+        } else if module_of_zip(&head).is_some() {
             self.zips.push(Placed { path: path.to_owned(), module: None });
         } else {
             let before = self.count();
-            self.sort_in(path, root, cached);
+            self.sort_in(path);
             if self.count() == before && !is_companion(name) {
                 self.unknown.push(path.to_owned());
             }
@@ -221,6 +300,31 @@ fn is_companion(name: &str) -> bool {
 
 fn is_project(folder: &Path) -> bool {
     ["go.mod", "go.sum", "go.work"].iter().any(|name| folder.join(name).is_file()) && !is_versioned(folder)
+}
+
+/// The folders that a go.work uses.
+fn used(work: &str) -> Vec<&str> {
+    let (mut used, mut inside) = (Vec::new(), false);
+    for line in work.lines() {
+        let words: Vec<&str> = line.split("//").next().unwrap_or_default().split_whitespace().collect();
+        match words.as_slice() {
+            ["use", "("] => inside = true,
+            [")"] => inside = false,
+            ["use", folder] => used.push(folder.trim_matches(['"', '`'])),
+            [folder] if inside => used.push(folder.trim_matches(['"', '`'])),
+            _ => {}
+        }
+    }
+    used
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+/// Whether a folder below that root is one that go leaves out for holding test data.
+fn is_fixture(folder: &Path, root: &Path) -> bool {
+    folder.strip_prefix(root).is_ok_and(|below| below.components().any(|name| name.as_os_str() == "testdata"))
 }
 
 /// What is in a folder, each sorted.
@@ -267,71 +371,10 @@ fn is_elsewhere(link: &Path, followed: &mut Vec<PathBuf>) -> bool {
     !known
 }
 
-/// Whether go has begun to unpack a module of a cache and has not finished (modfetch.DownloadDir).
-fn is_partial(tree: &Path, module: &ModuleVersion) -> bool {
-    let Some((path, version)) = module.escaped() else { return false };
-    let root = tree.ancestors().nth(path.split('/').count());
-    root.is_some_and(|root| root.join(format!("cache/download/{path}/@v/{version}.partial")).exists())
-}
-
-fn is_versioned(folder: &Path) -> bool {
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.split_once('@').is_some_and(|(name, version)| !name.is_empty() && version.starts_with('v'))
-}
-
-/// The module that a folder of a module cache is the tree of.
-fn tree_of(folder: &Path, root: &Path) -> Option<ModuleVersion> {
-    if !is_versioned(folder) {
-        return None;
-    }
-    let names = names(folder)?;
-    let escaped = |from: usize| {
-        let joined = names.get(from..)?.join("/");
-        let (path, version) = joined.split_once('@')?;
-        ModuleVersion::from_escaped(path, version).filter(|module| module.check().is_ok())
-    };
-    first_module(&names, root, escaped)
-}
-
-/// The module of a file in a `@v` folder.
-fn cached_module(file: &Path, root: &Path, version: &str) -> Option<ModuleVersion> {
-    let names = names(file.parent()?.parent()?)?;
-    let module = |from: usize| {
-        let module = ModuleVersion::from_escaped(&names.get(from..)?.join("/"), version)?;
-        check_path(&module.path).ok().map(|()| module)
-    };
-    first_module(&names, root, module)
-}
-
-/// The names on the way to a place, from the root of the file system on.
-fn names(path: &Path) -> Option<Vec<String>> {
-    let path = std::path::absolute(path).ok()?;
-    let names = path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_str().map(str::to_owned)),
-        _ => None,
-    });
-    names.collect()
-}
-
-/// Where in a path a module's name begins: behind `cache/download` or `pkg/mod`, behind the path that was given, else as
-/// early as a valid name begins.
-fn first_module(
-    names: &[String],
-    root: &Path,
-    module: impl Fn(usize) -> Option<ModuleVersion>,
-) -> Option<ModuleVersion> {
-    let behind = |mark: [&str; 2]| {
-        let at = names.windows(2).rposition(|pair| pair == mark)?;
-        at.checked_add(2)
-    };
-    let below = self::names(root).map(|root| root.len()).filter(|below| *below < names.len());
-    let marked = [behind(["cache", "download"]), behind(["pkg", "mod"]), below];
-    marked.into_iter().flatten().chain(0..names.len()).find_map(module)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::testing::zip_of;
 
     fn touch(root: &Path, name: &str) {
         let path = root.join(name);
@@ -410,7 +453,7 @@ mod tests {
         symlink(other.path().join("b/y.zip"), at("a/y.zip")).unwrap();
         let mut inventory = Inventory::default();
         inventory.add(folder.path()).unwrap();
-        assert_eq!((inventory.zips.len(), modules(&inventory.trees)), (3, vec!["example.com/m@v1.0.0".to_owned()]));
+        assert_eq!((inventory.ignored.len(), modules(&inventory.trees)), (3, vec!["example.com/m@v1.0.0".to_owned()]));
     }
 
     #[cfg(unix)]
@@ -438,5 +481,113 @@ mod tests {
             (modules(&inventory.trees), inventory.unreadable.len()),
             (vec!["example.com/M@v1.0.1".to_owned()], 1)
         );
+    }
+
+    fn write(root: &Path, name: &str, content: &[u8]) {
+        touch(root, name);
+        fs::write(root.join(name), content).unwrap();
+    }
+
+    fn zip(name: &str) -> Vec<u8> {
+        zip_of(&[(name, "x")])
+    }
+
+    #[test]
+    fn in_a_walk_only_what_is_seen_to_be_a_modules_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["photos.zip", "fortran.mod", "a/b__go.mod", "testdata/go.sum", "x/lookup/names.txt", "m/go.mod"] {
+            touch(folder.path(), name);
+        }
+        write(folder.path(), "testdata/@v/v1.0.0.zip", b"x");
+        write(folder.path(), "yarn.zip", &zip("node_modules/@vue/shared/index.js"));
+        write(folder.path(), "bad/go.sum", b"a b\n");
+        write(folder.path(), "kept/one.zip", &zip("example.com/m@v1.0.0/a.go"));
+        write(folder.path(), "athens/example.com/m/v1.0.1/source.zip", &zip("example.com/m@v1.0.1/a.go"));
+        touch(folder.path(), "athens/example.com/m/v1.0.1/go.mod");
+        let mut inventory = Inventory::default();
+        inventory.add(folder.path()).unwrap();
+        assert_eq!((inventory.zips.len(), modules(&inventory.mods)), (3, vec!["example.com/m@v1.0.1".to_owned()]));
+        assert_eq!((inventory.ignored.len(), inventory.unreadable.len()), (4, 1), "{inventory:?}");
+        assert!(inventory.databases.is_empty() && inventory.go_sums.is_empty());
+        // What is named is what it is said to be.
+        let mut inventory = Inventory::default();
+        inventory.add(&folder.path().join("photos.zip")).unwrap();
+        inventory.add(&folder.path().join("m/go.mod")).unwrap();
+        assert_eq!((inventory.zips.len(), inventory.mods.len(), inventory.unknown.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_tree_below_the_folder_of_a_host_is_read_by_what_lies_in_it() {
+        for base in ["proxy.golang.org", "nexus.example.com/repository/go", "deep/er"] {
+            let folder = tempfile::tempdir().unwrap();
+            let below = folder.path().join(base);
+            write(&below, "github.com/!a/b/@v/v1.0.0.zip", &zip("github.com/A/b@v1.0.0/a.go"));
+            write(&below, "github.com/!a/b/@v/v1.0.0.zip-2", &zip("github.com/A/b@v1.0.0/a.go"));
+            write(&below, "gopkg.in/yaml.v3/@v/v3.0.1.mod", b"// a\nmodule \"gopkg.in/yaml.v3\"\n");
+            // A fork says of itself that it is another.
+            write(&below, "github.com/fork/c/@v/v1.0.0.mod", b"module github.com/orig/c\n");
+            touch(&below, "github.com/!a/b/@v/v1.0.0.info");
+            touch(&below, "github.com/!a/b/@v/v1.0.1.zip.incomplete");
+            for start in [folder.path(), &below, &below.join("github.com")] {
+                let mut inventory = Inventory::default();
+                inventory.add(start).unwrap();
+                assert_eq!(modules(&inventory.zips), ["github.com/A/b@v1.0.0"; 2], "{base}");
+                let mods = modules(&inventory.mods);
+                assert!(mods.contains(&"github.com/fork/c@v1.0.0".to_owned()), "{base}: {mods:?}");
+                assert_eq!(mods.contains(&"gopkg.in/yaml.v3@v3.0.1".to_owned()), !start.ends_with("github.com"));
+            }
+            let mut inventory = Inventory::default();
+            inventory.add(&below.join("github.com/!a/b/@v/v1.0.0.zip")).unwrap();
+            assert_eq!(modules(&inventory.zips), ["github.com/A/b@v1.0.0"], "{base}");
+        }
+    }
+
+    #[test]
+    fn what_was_extracted_lies_below_its_host() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "manifest.jsonl");
+        touch(folder.path(), "proxy.example.com/example.com/m/@v/v1.0.0.mod");
+        touch(folder.path(), "proxy.example.com/sumdb/sum.golang.org/lookup/example.com/m@v1.0.0");
+        touch(folder.path(), "sum.golang.org/lookup/example.com/m@v1.0.0");
+        let mut inventory = Inventory::default();
+        inventory.add(folder.path()).unwrap();
+        assert_eq!(modules(&inventory.mods), ["example.com/m@v1.0.0"]);
+        assert_eq!(inventory.databases.get("sum.golang.org").map(Vec::len), Some(2));
+    }
+
+    #[test]
+    fn a_zip_of_another_module_does_not_choose_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        write(
+            folder.path(),
+            "cache/download/example.com/github.com/a/b/@v/v1.0.0.zip",
+            &zip("github.com/a/b@v1.0.0/a"),
+        );
+        write(folder.path(), "other/example.com/m/@v/v1.0.0.zip", &zip("example.com/n@v1.0.0/a"));
+        let mut inventory = Inventory::default();
+        inventory.add(folder.path()).unwrap();
+        let names = modules(&inventory.zips);
+        assert_eq!(names, ["example.com/github.com/a/b@v1.0.0", "example.com/m@v1.0.0"]);
+    }
+
+    #[test]
+    fn a_workspace_goes_by_the_sums_of_its_modules() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "go.work", b"go 1.21\n\nuse ./a // one\nuse (\n\t\"./b\"\n\t.\n)\nreplace x => ./c\n");
+        for name in ["go.sum", "go.work.sum", "a/go.sum", "b/go.sum", "c/go.sum"] {
+            touch(folder.path(), name);
+        }
+        let mut inventory = Inventory::default();
+        inventory.add(folder.path()).unwrap();
+        assert_eq!(inventory.go_sums.len(), 4, "{:?}", inventory.go_sums);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("s")).unwrap();
+        assert!(Inventory::default().add(&folder.path().join("s")).is_err());
+        assert!(Inventory::default().add(Path::new("/dev/null")).is_err());
     }
 }

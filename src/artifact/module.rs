@@ -22,6 +22,15 @@ impl ModuleVersion {
         whole.then(|| Self { path: path.to_owned(), version: version.to_owned() })
     }
 
+    /// Of the name of an entry of a module zip, `path@version/…`. Other zips have folders like `@vue`, too.
+    #[must_use]
+    pub fn of_entry(name: &str) -> Option<Self> {
+        let (path, rest) = name.split_once('@')?;
+        let (version, _) = rest.split_once('/')?;
+        let number = version.strip_prefix('v')?.starts_with(|c: char| c.is_ascii_digit());
+        (number && !path.ends_with('/')).then(|| Self::parse(&format!("{path}@{version}")))?
+    }
+
     /// From the case-encoded halves of a file name in a module cache or a proxy's URL.
     #[must_use]
     pub fn from_escaped(path: &str, version: &str) -> Option<Self> {

@@ -60,6 +60,8 @@ pub struct ModuleZip {
     pub go_mod: Option<Sha256>,
     /// Bytes that its files have.
     pub unpacked: u64,
+    /// Why it could not be read to its end, which is no fault of the archive.
+    pub unread: Option<String>,
 }
 
 impl ModuleZip {
@@ -75,28 +77,49 @@ impl ModuleZip {
         let mut archive = match Archive::open(source) {
             Ok(archive) => archive,
             Err(error) => {
-                zip.refuse("", format!("zip: {error}"));
+                zip.fail("", "zip: ", &error);
                 return zip;
             }
         };
         let entries = archive.entries().to_vec();
-        zip.module = expected.cloned().or_else(|| named(&entries));
+        let own = named(&entries);
+        zip.module = expected.cloned().or_else(|| own.clone());
         match &zip.module {
-            None => zip.refuse("", "no entry names the module and its version (M@V/…)"),
+            None => zip.refuse("", "it is no module's: none of its entries is called MODULE@VERSION/…"),
             Some(module) => {
                 if let Err(rule) = module.check() {
                     zip.refuse("", rule);
                 }
             }
         }
+        // Said once, not of each entry. What else is wrong with it shows by its own name.
+        let prefix = zip.module.as_ref().map(|module| format!("{module}/")).unwrap_or_default();
+        let foreign = !entries.is_empty() && !entries.iter().any(|entry| entry.name.starts_with(prefix.as_bytes()));
+        let prefix = if foreign {
+            match &own {
+                Some(own) => zip.refuse("", format!("it is of {own}, not of {}", prefix.trim_end_matches('/'))),
+                None => zip.refuse("", format!("none of its entries lies below {prefix}")),
+            }
+            own.map(|own| format!("{own}/")).unwrap_or_default()
+        } else {
+            prefix
+        };
         if archive.has_odd_end() {
             zip.remark("", "the record at its end contradicts the directory");
         }
         zip.check_idle(&entries);
-        if zip.check(&entries, size) {
+        if zip.check(&entries, size, &prefix) {
             zip.hash(&mut archive, &entries);
         }
         zip
+    }
+
+    /// What cannot be read breaks no rule, nor does what is not looked at.
+    fn fail(&mut self, entry: &str, what: &str, error: &ZipError) {
+        match error {
+            ZipError::Read(_) | ZipError::Entries => self.unread = Some(error.to_string()),
+            _ => self.refuse(entry, format!("{what}{error}")),
+        }
     }
 
     fn refuse(&mut self, entry: &str, rule: impl Into<String>) {
@@ -134,8 +157,7 @@ impl ModuleZip {
     }
 
     /// Names, kinds and declared sizes. Whether it may be unpacked.
-    fn check(&mut self, entries: &[Entry], size: u64) -> bool {
-        let prefix = self.module.as_ref().map(|module| format!("{module}/")).unwrap_or_default();
+    fn check(&mut self, entries: &[Entry], size: u64, prefix: &str) -> bool {
         let mut known = Collisions::default();
         let mut left = Some(MAX_ZIP);
         for entry in entries {
@@ -146,7 +168,7 @@ impl ModuleZip {
                     format!("total uncompressed size of module contents too large (max size is {MAX_ZIP} bytes)");
                 self.refuse("", rule);
             }
-            if let Err(rule) = check_entry(entry, &prefix, &mut known) {
+            if let Err(rule) = check_entry(entry, prefix, &mut known) {
                 self.refuse(&shown(entry), rule);
             }
             match (entry.mode_type, entry.is_folder()) {
@@ -182,8 +204,8 @@ impl ModuleZip {
             let local = match read {
                 Ok(local) => local,
                 Err(error) => {
-                    self.refuse(&shown(entry), error.to_string());
-                    if matches!(error, ZipError::Read(_)) {
+                    self.fail(&shown(entry), "", &error);
+                    if self.unread.is_some() {
                         return;
                     }
                     whole = false;
@@ -228,12 +250,7 @@ fn shown(entry: &Entry) -> String {
 
 /// The module and version that the first names begin with.
 fn named(entries: &[Entry]) -> Option<ModuleVersion> {
-    entries.iter().find_map(|entry| {
-        let name = std::str::from_utf8(&entry.name).ok()?;
-        let (path, rest) = name.split_once('@')?;
-        let (version, _) = rest.split_once('/')?;
-        ModuleVersion::parse(&format!("{path}@{version}"))
-    })
+    entries.iter().find_map(|entry| ModuleVersion::of_entry(std::str::from_utf8(&entry.name).ok()?))
 }
 
 fn check_entry(entry: &Entry, prefix: &str, known: &mut Collisions) -> Result<(), String> {

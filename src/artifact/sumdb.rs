@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::extracted;
 use super::module::ModuleVersion;
 use super::tlog::Tile;
 use crate::observation::artifact::{Artifact, Origin};
@@ -139,8 +140,15 @@ impl Store {
             }
         }
         files.sort();
+        // What a recording did not show whole is nobody's fault.
+        files.retain(|path| path.extension().is_none_or(|extension| extension != "incomplete"));
+        let refusals = extracted::others(folder);
+        if !refusals.is_empty() {
+            files.retain(|path| std::path::absolute(path).is_ok_and(|path| !refusals.contains(&path)));
+        }
         for path in files {
             let place = place(&path, folder);
+            let place = further(&path, &place).unwrap_or(place);
             store.add(&place, Item::file(path));
         }
         store
@@ -200,6 +208,22 @@ fn place(path: &Path, folder: &Path) -> String {
     let below = path.strip_prefix(folder).unwrap_or(path);
     let names: Vec<_> = below.components().map(|name| name.as_os_str().to_string_lossy()).collect();
     names.join("/")
+}
+
+/// The place of a further answer to a lookup, which `--extract` gives a number, by what it is about.
+fn further(path: &Path, place: &str) -> Option<String> {
+    let (plain, number) = place.strip_prefix("lookup/")?.rsplit_once('-')?;
+    let (name, version) = plain.rsplit_once('@')?;
+    let module = ModuleVersion::from_escaped(name, version)?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    let first = path.with_file_name(Path::new(plain).file_name()?);
+    if !is_number || !first.is_file() {
+        return None;
+    }
+    let answer = Content::File(path.to_owned()).read().ok()?;
+    let about = format!("{} {} ", module.path, module.version);
+    let text = String::from_utf8_lossy(&answer);
+    text.lines().nth(1)?.starts_with(&about).then(|| format!("lookup/{plain}"))
 }
 
 /// Whether a folder stands where a file belongs.

@@ -167,6 +167,7 @@ fn unread(path: &Path, why: &str) -> Artifact {
         Some("zip") => ArtifactKind::ModuleZip,
         Some("mod") => ArtifactKind::GoMod,
         Some("ziphash") => ArtifactKind::ZipHash,
+        Some("sum") => ArtifactKind::GoSum,
         _ => ArtifactKind::ModuleTree,
     };
     // A tree's name is half of its module's: that would be another module.
@@ -242,7 +243,7 @@ pub fn stores(inventory: &Inventory, settings: &Settings) -> Vec<Store> {
         folders.iter().map(|folder| Store::read(folder, &name)).for_each(&mut add);
     }
     for path in &inventory.notes {
-        others::loose_note(path).into_iter().for_each(&mut add);
+        add(others::loose_note(path));
     }
     settings.stores.iter().chain(&settings.downloaded.stores).cloned().for_each(add);
     stores.sort_by(|one, other| one.name.cmp(&other.name));

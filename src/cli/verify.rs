@@ -79,12 +79,7 @@ fn inventory(args: &Verify) -> anyhow::Result<Inventory> {
     for database in args.sumdb.iter().filter(|database| url(database).is_none()) {
         add_database(&mut inventory, database)?;
     }
-    inventory.go_sums.sort();
-    inventory.go_sums.dedup();
-    for folders in inventory.databases.values_mut() {
-        folders.sort();
-        folders.dedup();
-    }
+    inventory.dedup();
     Ok(inventory)
 }
 
@@ -144,7 +139,17 @@ fn remark(inventory: &Inventory) {
         output::remark(&format!("goprobe: {} is nothing that can be verified", path.display()));
     }
     for (path, why) in &inventory.unreadable {
-        output::remark(&format!("goprobe: cannot read {}: {why}", path.display()));
+        output::remark(&format!("goprobe: {} was not looked at: {why}", path.display()));
+    }
+    if let Some(first) = inventory.ignored.first() {
+        let count = inventory.ignored.len();
+        let (what, were) = if count == 1 { ("file", "was") } else { ("files", "were") };
+        output::remark(&format!(
+            "goprobe: {count} {what} with names like a module's zip or go.mod ({}{}) {were} not looked at: neither a place in \
+             an `@v` folder nor a name inside says of which module; what is named itself is looked at",
+            first.display(),
+            if count == 1 { "" } else { ", …" }
+        ));
     }
 }
 
@@ -154,9 +159,9 @@ fn settings(args: &Verify, reference: &Reference) -> anyhow::Result<Settings> {
         keys.insert(0, VerifierKey::parse(text).with_context(|| format!("cannot use the key {text}"))?);
     }
     // GOSUMDB may hold a key and an address; a name alone says nothing that is not known.
-    if let Some(value) = std::env::var("GOSUMDB").ok().filter(|value| value.contains('+')) {
-        let key = value.split_whitespace().next().unwrap_or_default();
-        keys.insert(0, VerifierKey::parse(key).with_context(|| format!("cannot use GOSUMDB={value}"))?);
+    let value = std::env::var("GOSUMDB").unwrap_or_default();
+    if let Some(key) = value.split_whitespace().next().filter(|key| key.contains('+')) {
+        keys.insert(0, VerifierKey::parse(key).with_context(|| format!("cannot use the key {key} of GOSUMDB"))?);
     }
     let module = args.module.as_deref().map(|text| {
         let module = ModuleVersion::parse(text).ok_or_else(|| anyhow!("`{text}` is not MODULE@VERSION"))?;

@@ -1,6 +1,6 @@
 //! The verdict's one sentence: the host and the cause, for somebody who knows neither the codes nor TLS.
 
-use crate::finding::{Code, Confidence, Detail, Fault, Finding};
+use crate::finding::{Citation, Code, Confidence, Detail, Fault, Finding};
 
 /// Hosts that are named before the rest is only counted.
 const HOSTS: usize = 2;
@@ -28,7 +28,11 @@ fn place(cause: &Finding, hosts: &[&str]) -> String {
         [] => {
             let subject = &cause.subject;
             let address = subject.address.map(|address| address.to_string());
-            address.or_else(|| subject.module.clone()).unwrap_or_else(|| "the host".to_owned())
+            let file = || match &cause.evidence().first()?.citation {
+                Citation::Path(path) => Some(path.clone()),
+                _ => None,
+            };
+            address.or_else(|| subject.module.clone()).or_else(file).unwrap_or_else(|| "the host".to_owned())
         }
         [one] => (*one).to_owned(),
         [one, other] => format!("{one} and {other}"),

@@ -61,7 +61,7 @@ fn each_rule_for_names_is_told() {
     let twins = zip_of(&[("a.b/m@v1.0.0/\u{17f}.go", ""), ("a.b/m@v1.0.0/s.go", ""), ("a.b/m@v1.0.0/\u{e9}", "")]);
     assert!(broken(&twins, "a.b/m@v1.0.0").contains("collision"));
     let names_of_others = zip_of(&[("other.com/m@v1.0.0/a.go", "")]);
-    assert!(broken(&names_of_others, "example.com/m@v1.0.0").contains("prefix"));
+    assert!(broken(&names_of_others, "example.com/m@v1.0.0").starts_with("it is of "));
 }
 
 #[test]
@@ -255,4 +255,47 @@ fn the_cases_of_unzip_and_create_get_their_verdicts() {
             }
         }
     }
+}
+
+#[test]
+fn a_zip_of_another_module_is_told_once() {
+    let bytes = zip_of(&[("example.com/n@v1.0.0/a.go", "package n\n"), ("example.com/n@v1.0.0/b.go", "package n\n")]);
+    assert_eq!(broken(&bytes, "example.com/m@v1.0.0"), "it is of example.com/n@v1.0.0, not of example.com/m@v1.0.0");
+    let bytes = zip_of(&[("a.png", "1"), ("b.png", "2")]);
+    assert_eq!(broken(&bytes, "example.com/m@v1.0.0"), "none of its entries lies below example.com/m@v1.0.0/");
+    assert!(read(&bytes, "").breaches[0].rule.contains("none of its entries is called MODULE@VERSION/"));
+}
+
+/// A disk that fails behind so many bytes.
+struct Failing(Cursor<Vec<u8>>, u64);
+
+impl Read for Failing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.0.position() < self.1 { Err(std::io::Error::other("the disk fails")) } else { self.0.read(buffer) }
+    }
+}
+
+impl Seek for Failing {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn what_cannot_be_read_breaks_no_rule() {
+    let mut content = vec![0; 600 << 10];
+    let mut state = 1_u32;
+    for byte in &mut content {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *byte = state.to_be_bytes()[0];
+    }
+    let mut zip = Zip::default();
+    zip.add("example.com/m@v1.0.0/a", &content);
+    let bytes = zip.finish();
+    // Nothing of it, or its directory alone.
+    for fails in [u64::MAX, 1] {
+        let zip = ModuleZip::read(Failing(Cursor::new(bytes.clone()), fails), bytes.len() as u64, None);
+        assert_eq!((zip.breaches, zip.h1, zip.unread.as_deref()), (vec![], None, Some("the disk fails")), "{fails}");
+    }
+    assert_eq!(read(&bytes, "").unread, None);
 }

@@ -320,12 +320,12 @@ pub(super) fn good_files<'a>(
             && it.hash.is_some()
             && matches!(it.origin, Origin::Path(_))
     });
-    let rank = |artifact: &&Artifact| {
-        let wrong = artifact.checks.iter().any(|check| matches!(check.result, CheckResult::Differs(_)));
-        let agrees = artifact.checks.iter().filter(|check| check.result == CheckResult::Agrees).count();
-        (!wrong, agrees)
-    };
-    let copy = copies.max_by_key(rank)?;
+    // One that is itself wrong tells nothing of others.
+    let wrong = |check: &Check| matches!(&check.result, CheckResult::Differs(it) if it.fault != "odd_zip");
+    let sound = copies.filter(|artifact| !artifact.checks.iter().any(wrong));
+    let agreeing =
+        |artifact: &&Artifact| artifact.checks.iter().filter(|check| check.result == CheckResult::Agrees).count();
+    let copy = sound.max_by_key(agreeing)?;
     let Origin::Path(path) = &copy.origin else { return None };
     Some((facts::files_at(copy.kind, Path::new(path), module)?, path.clone()))
 }

@@ -145,6 +145,7 @@ impl Facts {
         self.breaches = zip.breaches;
         self.irregular = zip.irregular;
         self.oddities = zip.oddities;
+        self.unread = zip.unread;
     }
 
     /// Takes over the content of a go.mod file.
@@ -163,7 +164,9 @@ pub(super) fn gather(task: &Task) -> Facts {
         ArtifactKind::ZipHash => zip_hash(&mut facts, &task.path),
         _ => tree(&mut facts, &task.path),
     };
-    facts.unread = read.err().map(|error| error.to_string());
+    if let Err(error) = read {
+        facts.unread = Some(error.to_string());
+    }
     facts
 }
 

@@ -92,43 +92,70 @@ pub(super) fn vendors(inventory: &Inventory, outcome: &Outcome) -> Vec<Artifact>
         outcome.artifacts.iter().for_each(|copy| by_name.entry(copy.name.as_str()).or_default().push(copy));
     }
     for folder in &inventory.vendors {
-        let Ok(list) = std::fs::read_to_string(folder.join("modules.txt")) else { continue };
+        let list = folder.join("modules.txt");
+        let list = match std::fs::read(&list) {
+            Ok(list) => String::from_utf8_lossy(&list).into_owned(),
+            Err(error) => {
+                let check = Check::open(Yardstick::Copy, "", format!("{} cannot be read: {error}", list.display()));
+                artifacts.push(unheld(folder, "vendor", check));
+                continue;
+            }
+        };
         let modules = vendored(&list);
         for (path, module) in &modules {
             let place = folder.join(path);
-            if place.is_dir() {
+            if !place.is_dir() {
+                let why = format!("{path} is not there, though modules.txt lists packages of it");
+                artifacts.push(unheld(&place, path, Check::open(Yardstick::Copy, "", why)));
+            } else if let Some(module) = module {
                 let nested: Vec<String> = modules
                     .iter()
                     .filter_map(|(other, _)| other.strip_prefix(path.as_str())?.strip_prefix('/').map(str::to_owned))
                     .collect();
                 let copies = by_name.get(module.to_string().as_str()).map(Vec::as_slice).unwrap_or_default();
                 artifacts.push(vendored_module(&place, module, &nested, copies));
+            } else {
+                let why = format!("{path} is replaced by a folder: no module is known that it could be held against");
+                artifacts.push(unheld(&place, path, Check::open(Yardstick::Copy, "", why)));
             }
         }
     }
     artifacts
 }
 
-/// The modules of a modules.txt: their path in the folder, and what lies there (cmd/go/internal/modload/vendor.go).
-fn vendored(list: &str) -> Vec<(String, ModuleVersion)> {
+/// What lies in a vendor directory and is not held against anything.
+fn unheld(place: &Path, name: &str, check: Check) -> Artifact {
+    Artifact {
+        kind: ArtifactKind::Vendored,
+        name: name.to_owned(),
+        origin: Origin::Path(place.display().to_string()),
+        hash: None,
+        bytes: 0,
+        checks: vec![check],
+    }
+}
+
+/// The modules of a modules.txt that packages are listed of: their path in the folder, and what lies there, which is no
+/// module where a folder replaces it. Requirements and replacements without an effect have no packages
+/// (cmd/go/internal/modcmd/vendor.go).
+fn vendored(list: &str) -> Vec<(String, Option<ModuleVersion>)> {
     let mut modules = Vec::new();
+    let mut last = None;
     for line in list.lines() {
-        let Some(line) = line.strip_prefix("# ") else { continue };
+        let Some(line) = line.strip_prefix("# ") else {
+            if !line.starts_with('#') && !line.trim().is_empty() {
+                modules.extend(last.take());
+            }
+            continue;
+        };
         let fields: Vec<&str> = line.split_whitespace().collect();
         let of = |path: &str, version: &str| ModuleVersion { path: path.to_owned(), version: version.to_owned() };
-        match fields.as_slice() {
-            [path, version] | [path, version, "=>", ..] if version.starts_with('v') => {
-                let module = match fields.as_slice() {
-                    [_, _, "=>", other, version] => of(other, version),
-                    // Replaced by a folder: there is no module that it could be held against.
-                    [_, _, "=>", ..] => continue,
-                    _ => of(path, version),
-                };
-                modules.push(((*path).to_owned(), module));
-            }
-            [path, "=>", other, version] => modules.push(((*path).to_owned(), of(other, version))),
-            _ => {}
-        }
+        last = match fields.as_slice() {
+            [path, version] => Some(((*path).to_owned(), Some(of(path, version)))),
+            [path, _, "=>", other, version] => Some(((*path).to_owned(), Some(of(other, version)))),
+            [path, _, "=>", ..] => Some(((*path).to_owned(), None)),
+            _ => None,
+        };
     }
     modules.sort();
     modules.dedup();
@@ -139,7 +166,7 @@ fn vendored_module(place: &Path, module: &ModuleVersion, nested: &[String], copi
     let mut bytes = 0;
     let check = match (hash_tree(place, &module.to_string()), good_files(module, copies.iter().copied())) {
         (Err(error), _) => Check::open(Yardstick::Copy, "", format!("cannot be read: {error}")),
-        (_, None) => Check::open(Yardstick::Copy, "", "no copy of the module was given"),
+        (_, None) => Check::open(Yardstick::Copy, "", "no sound copy of the module was given"),
         (Ok((files, length)), Some((good, path))) => {
             bytes = length;
             let inside = |name: &str| {
@@ -197,23 +224,31 @@ fn signer(note: &[u8]) -> Option<String> {
 }
 
 /// A signed head or a lookup that lies alone.
-pub(super) fn loose_note(path: &Path) -> Option<Store> {
+pub(super) fn loose_note(path: &Path) -> Store {
     let content = Content::File(path.to_owned());
-    let bytes = content.read().ok()?;
+    // What cannot be read stays open as a head.
+    let bytes = content.read().unwrap_or_else(|_| HEAD.to_vec());
     let item = Item { origin: Origin::Path(path.display().to_string()), content };
     let mut store = Store { name: signer(&bytes).unwrap_or_else(|| "sum.golang.org".to_owned()), ..Store::default() };
-    if bytes.starts_with(b"go.sum database tree\n") {
+    if bytes.starts_with(HEAD) {
         store.heads.push(item);
-        return Some(store);
+        return store;
     }
     let text = String::from_utf8_lossy(&bytes);
-    let mut fields = text.lines().nth(1)?.split_whitespace();
-    let (module, version) = (fields.next()?, fields.next()?);
-    let version = version.strip_suffix("/go.mod").unwrap_or(version);
-    let module = ModuleVersion { path: module.to_owned(), version: version.to_owned() };
-    store.lookups.push((module, item));
-    Some(store)
+    let mut fields = text.lines().nth(1).unwrap_or_default().split_whitespace();
+    if let (Some(module), Some(version)) = (fields.next(), fields.next()) {
+        let version = version.strip_suffix("/go.mod").unwrap_or(version);
+        let module = ModuleVersion { path: module.to_owned(), version: version.to_owned() };
+        store.lookups.push((module, item));
+    } else {
+        let why = "not looked at: an answer of a checksum database that names no module";
+        store.strays.push((path.display().to_string(), item, why.to_owned()));
+    }
+    store
 }
+
+/// What a signed head begins with.
+const HEAD: &[u8] = b"go.sum database tree\n";
 
 #[cfg(test)]
 mod tests {
@@ -221,9 +256,13 @@ mod tests {
 
     #[test]
     fn modules_txt_tells_what_lies_where() {
-        let list = "# a.b/c v1.0.0\n## explicit; go 1.20\na.b/c\na.b/c/d\n# a.b/old v1.0.0 => a.b/new v2.0.0\n\
-                    # a.b/local v1.0.0 => ../local\n# a.b/any => a.b/else v3.0.0\n# a.b/gone => ./here\n";
-        let modules: Vec<String> = vendored(list).iter().map(|(path, module)| format!("{path} {module}")).collect();
-        assert_eq!(modules, ["a.b/any a.b/else@v3.0.0", "a.b/c a.b/c@v1.0.0", "a.b/old a.b/new@v2.0.0"]);
+        let list = "## workspace\n# a.b/c v1.0.0\n## explicit; go 1.20\na.b/c\na.b/c/d\n# a.b/c v0.9.0\n## explicit\n\
+                    # a.b/old v1.0.0 => a.b/new v2.0.0\na.b/old\n# a.b/local v1.0.0 => ../local\na.b/local\n\
+                    # a.b/unused v1.0.0\n## explicit\n# a.b/c v0.8.0 => a.b/fork v1.0.0\n# a.b/any => a.b/else v3.0.0\n";
+        let modules: Vec<String> = vendored(list)
+            .into_iter()
+            .map(|(path, module)| format!("{path} {}", module.map_or_else(String::new, |module| module.to_string())))
+            .collect();
+        assert_eq!(modules, ["a.b/c a.b/c@v1.0.0", "a.b/local ", "a.b/old a.b/new@v2.0.0"]);
     }
 }

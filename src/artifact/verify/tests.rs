@@ -290,3 +290,27 @@ fn a_link_in_a_zip_is_refused_unless_that_zip_is_on_record() {
     assert_eq!(faults(None), ["invalid_zip"]);
     assert_eq!(faults(Some(h1(&bytes))), ["odd_zip"]);
 }
+
+#[test]
+fn a_wrong_copy_accuses_no_vendored_files() {
+    let cache = Cache::new();
+    cache.write("mod/cache/download/example.com/m/@v/v1.0.0.zip", &zip(&files("package m // evil\n")));
+    fs::remove_dir_all(cache.0.path().join("mod/example.com")).unwrap();
+    let outcome = cache.verify(&["mod", "p"]);
+    assert!(wrong(&outcome).iter().all(|(kind, ..)| *kind == ArtifactKind::ModuleZip), "{:?}", wrong(&outcome));
+    let vendored = outcome.artifacts.iter().find(|it| it.kind == ArtifactKind::Vendored).unwrap();
+    assert!(matches!(vendored.checks[0].result, CheckResult::Open(_)));
+}
+
+#[test]
+fn what_a_folder_replaces_is_neither_accused_nor_passed_over() {
+    let cache = Cache::new();
+    let list = "# example.com/m v1.0.0\n## explicit\nexample.com/m\n# example.com/m/sub v1.0.0 => ../sub\nexample.com/m/sub\n\
+                # example.com/m v0.9.0 => example.com/fork v1.0.0\n";
+    cache.write("p/vendor/modules.txt", list.as_bytes());
+    cache.write("p/vendor/example.com/m/sub/a.go", b"package sub\n");
+    let outcome = cache.verify(&["mod", "p"]);
+    assert_eq!(wrong(&outcome), []);
+    let open = outcome.artifacts.iter().filter(|it| matches!(it.checks[0].result, CheckResult::Open(_)));
+    assert_eq!(open.map(|it| it.name.as_str()).collect::<Vec<_>>(), ["example.com/m/sub"]);
+}
