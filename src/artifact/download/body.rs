@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use flate2::write::MultiGzDecoder;
 use tempfile::SpooledTempFile;
 
+use crate::artifact::module::ModuleVersion;
 use crate::artifact::module_zip::{MAX_TEXT, MAX_ZIP};
 use crate::artifact::sumdb::MAX_FILE;
 use crate::go::target::{ModuleRequest, RequestKind};
@@ -182,7 +183,7 @@ fn begins_like_a_module(head: &[u8]) -> Option<bool> {
     };
     let name =
         head.get(30..30_usize.saturating_add(length)).or_else(|| head.get(30..).filter(|_| head.len() > HEAD))?;
-    Some(memchr::memmem::find(name, b"@v").is_some())
+    Some(ModuleVersion::of_entry(&String::from_utf8_lossy(name)).is_some())
 }
 
 #[cfg(test)]
@@ -203,9 +204,11 @@ mod tests {
         for other in [&b"<html>"[..], b"PK\x05\x06", b"P<"] {
             assert_eq!(begins_like_a_module(other), Some(false));
         }
-        zip.truncate(30);
-        zip.extend_from_slice(b"picture.png");
-        assert_eq!(begins_like_a_module(&zip), Some(false));
+        for other in [b"picture.png", b"npm/@vue/x/"] {
+            zip.truncate(30);
+            zip.extend_from_slice(other);
+            assert_eq!(begins_like_a_module(&zip), Some(false));
+        }
     }
 
     #[test]
