@@ -112,28 +112,22 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
     let fault = if from_repository { Fault::Unknown } else { Fault::Interference };
     let host = if from_repository { None } else { serving_proxy(case) };
     let subject = Subject { host, address: None, port: None, module };
-    let mut finding = Finding::new(
-        Code::ArtifactChecksumMismatch,
-        fault,
-        Confidence::Moderate,
-        subject,
-        said(error),
-        summary,
-    )
-    .with_evidence(transfers(case, name.as_str(), *go_mod))
-    .with_evidence(records(case, name.as_str(), against))
-    .with_evidence(answers(case, |request, exchange| of_module(request, exchange, name.as_str())))
-    .with_evidence(carriers(case, from_repository))
-    .with_text("against", recorded)
-    .with_text("file", what)
-    .with_class(format!("{} {}", expected.as_deref().unwrap_or_default(), downloaded.as_deref().unwrap_or_default()))
-    .not_excluding("a tag that was moved at the origin")
-    .not_excluding("a mirror that keeps other bytes of this version")
-    .with_remedy(
-        "Do not switch the check off. Fetch the version from another place and compare the hashes.",
-        Some("GOPROXY=https://proxy.golang.org GOFLAGS=-modcacherw GOMODCACHE=$(mktemp -d) go mod download -json"),
-    )
-    .with_reference("https://go.dev/ref/mod#authenticating");
+    let mut finding =
+        Finding::new(Code::ArtifactChecksumMismatch, fault, Confidence::Moderate, subject, said(error), summary)
+            .with_evidence(transfers(case, name.as_str(), *go_mod))
+            .with_evidence(records(case, name.as_str(), against))
+            .with_evidence(answers(case, |request, exchange| of_module(request, exchange, name.as_str())))
+            .with_evidence(carriers(case, from_repository))
+            .with_text("against", recorded)
+            .with_text("file", what)
+            .with_class(format!(
+                "{} {}",
+                expected.as_deref().unwrap_or_default(),
+                downloaded.as_deref().unwrap_or_default()
+            ))
+            .not_excluding("a tag that was moved at the origin")
+            .not_excluding("a mirror that keeps other bytes of this version")
+            .with_reference("https://go.dev/ref/mod#authenticating");
     if let Some(hash) = downloaded {
         finding = finding.with_text("downloaded", hash.clone());
     }
@@ -141,12 +135,26 @@ fn mismatch(case: &Case, error: &GoError) -> Option<Finding> {
         finding = finding.with_text("expected", hash.clone());
     }
     let kind = if *go_mod { ArtifactKind::GoMod } else { ArtifactKind::ModuleZip };
-    finding = verified::held_against(finding, case, kind);
+    finding = fetched_elsewhere(verified::held_against(finding, case, kind));
     Some(match against {
         // The database's records are signed and cannot be changed by a project.
         Against::Sumdb(_) => finding,
         _ => finding.not_excluding("a go.sum line that was wrong from the start"),
     })
+}
+
+/// With the advice to fetch a version from another place: from its repository, where the public proxy is what served it.
+fn fetched_elsewhere(finding: Finding) -> Finding {
+    let public = "proxy.golang.org";
+    let proxy = if finding.subject.host.as_deref() == Some(public) { "direct" } else { "https://proxy.golang.org" };
+    // It is for a shell, and a name may come from anywhere.
+    let plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/+@".contains(&byte));
+    let module = finding.subject.module.as_deref().filter(plain).map(|module| format!(" {module}")).unwrap_or_default();
+    let command = format!("GOPROXY={proxy} GOFLAGS=-modcacherw GOMODCACHE=$(mktemp -d) go mod download -json{module}");
+    finding.with_remedy(
+        "Do not switch the check off. Fetch the version from another place, or over another network, and compare the hashes.",
+        Some(&command),
+    )
 }
 
 /// What came with success as an archive, and is none that go takes.

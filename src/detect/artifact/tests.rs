@@ -190,3 +190,14 @@ fn a_broken_archive_is_told_unless_it_is_none_at_all() {
     let twins = only(&format!("go: example.com/x@v1.0.0: unzip /m/v1.0.0.zip: {rule}\n"), "");
     assert!(twins.summary.ends_with(&format!("no module zip: {rule}.")), "{}", twins.summary);
 }
+
+#[test]
+fn another_place_is_advised_than_the_one_that_served_it_and_no_odd_name_goes_into_a_shell() {
+    let advised = |log: &str, env: &str| only(log, env).remedy[0].command.clone().unwrap();
+    let public = advised(MISMATCH, "GOPROXY=https://proxy.golang.org,direct\n");
+    assert!(public.starts_with("GOPROXY=direct ") && public.ends_with(" example.com/x@v1.0.0"), "{public}");
+    let company = advised(MISMATCH, "GOPROXY=https://goproxy.io\n");
+    assert!(company.starts_with("GOPROXY=https://proxy.golang.org "), "{company}");
+    let odd = advised(&MISMATCH.replace("example.com/x@v1.0.0", "example.com/$(id)@v1.0.0"), "");
+    assert!(odd.ends_with("-json"), "{odd}");
+}

@@ -7,6 +7,7 @@ pub(super) use self::wire::{confirmed, held_against, same};
 
 use std::collections::BTreeMap;
 
+use super::fetched_elsewhere;
 use crate::detect::subject;
 use crate::finding::{Assessment, Code, Confidence, Evidence, Fault, Finding, NotAssessed, Severity, Subject};
 use crate::observation::artifact::{Artifact, ArtifactKind, Check, CheckResult, Difference, Origin, Yardstick};
@@ -352,11 +353,6 @@ fn advised(finding: Finding, code: Code, fault: &str) -> Finding {
         (Code::ArtifactSdkMismatch | Code::ArtifactSdkSignature, _) => finding
             .with_remedy("Do not use it. Download it again from https://go.dev/dl/, and compare.", None)
             .with_reference("https://go.dev/dl/?mode=json&include=all"),
-        _ => finding
-            .with_remedy(
-                "Do not switch the check off. Fetch the version from another place and compare the hashes.",
-                Some("GOPROXY=https://proxy.golang.org GOFLAGS=-modcacherw GOMODCACHE=$(mktemp -d) go mod download -json"),
-            )
-            .with_reference("https://go.dev/ref/mod#authenticating"),
+        _ => fetched_elsewhere(finding).with_reference("https://go.dev/ref/mod#authenticating"),
     }
 }
