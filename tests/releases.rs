@@ -134,7 +134,7 @@ fn known() -> (Folder, String) {
     let rules = folder.path("rules").display().to_string();
     let (status, out, error) = goprobe(&["rules", "update", &list, "--to", &rules, "--checked", "2026-11-20"]);
     assert_eq!(status, Some(0), "{error}");
-    assert!(out.contains("releases.toml: 1 files of releases of Go") && out.contains("of 2026-11-20"), "{out}");
+    assert!(out.contains("releases.toml: 1 file of releases of Go") && out.contains("of 2026-11-20"), "{out}");
     (folder, rules)
 }
 

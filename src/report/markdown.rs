@@ -41,7 +41,7 @@ fn section(page: &mut String, finding: &Finding, report: &Report) {
     let _ = writeln!(page, "### `{}`{role}: {}\n", finding.code, finding.title);
     let _ = writeln!(page, "{}\n", escaped(&finding.summary));
     let (severity, confidence) = (words::severity(finding.severity), words::confidence(finding.confidence));
-    let _ = writeln!(page, "- **Where:** {}", escaped(&words::place(&finding.subject)));
+    let _ = writeln!(page, "- **Where:** {}", escaped(&words::place_of(finding)));
     let _ = writeln!(page, "- **Severity:** {severity}; **confidence:** {confidence}");
     if let Some(error) = &finding.go_error {
         let _ = writeln!(page, "- **Go said:** {}", code(error));

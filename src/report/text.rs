@@ -83,7 +83,7 @@ fn headline(page: &mut Page, report: &Report) {
 fn explanation(page: &mut Page, report: &Report, cause: &Finding) {
     let grade =
         format!("{} ({}, {})", cause.code, words::severity(cause.severity), words::confidence(cause.confidence));
-    page.item("Cause: ", Ink::Bold, &format!("{grade} at {}", words::place(&cause.subject)));
+    page.item("Cause: ", Ink::Bold, &format!("{grade} at {}", words::place_of(cause)));
     page.item("       ", Ink::Plain, &cause.summary);
     if let Some(error) = &cause.go_error {
         let line = cause.evidence.iter().find(|item| item.note == *error).and_then(|item| item.log.as_ref());
@@ -148,7 +148,7 @@ fn brief(page: &mut Page, title: &str, findings: &[&Finding], report: &Report) {
         };
         let first = finding.evidence.first().map(|item| words::pointer(item, report)).unwrap_or_default();
         let grade = format!("{}, {}", words::severity(finding.severity), words::confidence(finding.confidence));
-        let place = words::place(&finding.subject);
+        let place = words::place_of(finding);
         page.item(&format!("  {} ", finding.code), ink, &format!("({grade}) {place}: {} [{first}]", finding.summary));
     }
     more(page, findings.len(), OTHERS);

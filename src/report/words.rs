@@ -1,6 +1,6 @@
 //! Words that the formats for people share: verdicts, places, pointers to packets, display filters.
 
-use super::json::{Confidence, Evidence, Finding, Outcome, Report, Severity, Subject, Who, Why};
+use super::json::{Confidence, Evidence, Finding, Outcome, Report, Severity, Subject, Value, Who, Why};
 
 /// Frames named of those that say the same.
 const ALIKE: usize = 8;
@@ -105,6 +105,14 @@ pub(super) fn place(subject: &Subject) -> String {
     };
     let more: Vec<String> = more.into_iter().flatten().collect();
     if more.is_empty() { name.to_owned() } else { format!("{name} ({})", more.join(", ")) }
+}
+
+/// The same of a finding: a file that is no module's has its name.
+pub(super) fn place_of(finding: &Finding) -> String {
+    match finding.details.get("name") {
+        Some(Value::Text(name)) if finding.subject == Subject::default() => name.clone(),
+        _ => place(&finding.subject),
+    }
 }
 
 /// What an item points at: `frame 41 (+1.203 s)`, with the file where there are several.

@@ -87,7 +87,11 @@ fn read(files: &[PathBuf], reference: &Reference, checked: Option<Date>) -> anyh
             Listing::Releases => {
                 let from = path.file_name().unwrap_or_default().to_string_lossy();
                 let (entry, count) = import::releases(text, reference.releases(), &from, day).with_context(context)?;
-                ("releases.toml", entry, format!("{count} files of releases of Go"))
+                (
+                    "releases.toml",
+                    entry,
+                    format!("{count} {} of releases of Go", if count == 1 { "file" } else { "files" }),
+                )
             }
             Listing::Google => {
                 let lists: Vec<&str> = texts.iter().map(String::as_str).collect();
