@@ -32,6 +32,8 @@ pub(crate) struct Session {
     exchanges: Vec<Exchange>,
     /// Exchanges whose final answer has not begun.
     waiting: VecDeque<usize>,
+    /// Exchanges that began with their answer: a recorder may write packets out of order.
+    overtaken: VecDeque<usize>,
     requests: Side,
     responses: Side,
     /// The answer whose body is being read.
@@ -136,6 +138,7 @@ impl Session {
             setting,
             exchanges: Vec::new(),
             waiting: VecDeque::new(),
+            overtaken: VecDeque::new(),
             requests: Side::new(),
             responses: Side::new(),
             current: None,
@@ -220,7 +223,8 @@ impl Session {
             self.requests.stop();
             return true;
         }
-        if !self.holes.unpaired() {
+        let answered = self.answered_before(began).filter(|_| head.method != "CONNECT");
+        if answered.is_none() && !self.holes.unpaired() {
             self.waiting.push_back(self.exchanges.len());
         }
         self.requests.state = match head.framing {
@@ -229,15 +233,25 @@ impl Session {
             Some(Framing::UntilClose) | None => State::Head,
             Some(framing) => State::Body(framing),
         };
-        self.exchanges.push(Exchange {
-            method: head.method,
-            url: head.url,
-            request: Some(began),
-            credentials_sent: head.credentials_sent,
-            user_agent: head.user_agent,
-            ..self.setting.exchange(HttpProtocol::Http1)
+        let index = answered.unwrap_or_else(|| {
+            self.exchanges.push(self.setting.exchange(HttpProtocol::Http1));
+            self.exchanges.len().saturating_sub(1)
         });
+        if let Some(exchange) = self.exchanges.get_mut(index) {
+            exchange.method = head.method;
+            exchange.url = head.url;
+            exchange.request = Some(began);
+            exchange.credentials_sent = head.credentials_sent;
+            exchange.user_agent = head.user_agent;
+        }
         true
+    }
+
+    /// The first answer that came without a request, if it was sent after this one: the recorder wrote them in the wrong order.
+    fn answered_before(&mut self, began: Moment) -> Option<usize> {
+        let index = *self.overtaken.front()?;
+        let answer = self.exchanges.get(index)?.response?;
+        if began.time < answer.time { self.overtaken.pop_front() } else { None }
     }
 
     /// What the client says is no request: foreign to the protocol, or the end of what can be read.
@@ -386,6 +400,9 @@ impl Session {
         let index = self.exchanges.len();
         self.holes.alone(index, self.responses.began);
         (index < MAX_EXCHANGES).then(|| self.exchanges.push(self.setting.exchange(HttpProtocol::Http1)))?;
+        if !self.holes.unpaired() {
+            self.overtaken.push_back(index);
+        }
         Some(index)
     }
 

@@ -160,6 +160,29 @@ fn answers_without_a_seen_request_stand_alone() {
 }
 
 #[test]
+fn an_answer_that_was_recorded_before_its_request_is_paired_by_time() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n";
+    let urls = |times: [u32; 4]| {
+        let mut session = session();
+        let pieces = [
+            (ToClient, format!("{answer}1")),
+            (ToServer, get("/one")),
+            (ToServer, get("/two")),
+            (ToClient, format!("{answer}2")),
+        ];
+        for ((direction, text), time) in pieces.iter().zip(times) {
+            session.data(*direction, at(time), text.as_bytes());
+        }
+        let paired = |exchange: &Exchange| (exchange.url.clone(), exchange.response.map(|at| at.frame.number));
+        session.exchanges().iter().map(paired).collect::<Vec<_>>()
+    };
+    let url = |path: &str| format!("http://proxy.test{path}");
+    assert_eq!(urls([2, 1, 3, 4]), [(url("/one"), Some(2)), (url("/two"), Some(4))]);
+    // Begun after the answer: what that one belongs to was not recorded.
+    assert_eq!(urls([1, 2, 3, 4]), [(String::new(), Some(1)), (url("/one"), Some(4)), (url("/two"), None)]);
+}
+
+#[test]
 fn holes_inside_bodies_are_tolerated() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab";
     let next = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
