@@ -434,3 +434,23 @@ fn what_go_took_from_the_cache_accuses_no_network() {
     let found = Disk::new(GO_MOD, &evil).found(&mut scene, &good);
     assert_eq!(found[0].fault, Fault::Interference);
 }
+
+#[test]
+fn of_two_copies_without_a_record_neither_is_accused_for_sure() {
+    let mut scene = run(None);
+    plain(&mut scene, ZIP, &zip("package x\n"));
+    plain(&mut scene, ZIP, &zip("package other\n"));
+    let found = artifacts(&scene);
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|finding| finding.confidence() == Confidence::Moderate), "{found:?}");
+}
+
+#[test]
+fn what_came_is_not_accused_for_a_file_that_differs_from_it() {
+    let mut scene = run(None);
+    plain(&mut scene, ZIP, &zip("package x\n"));
+    let disk = Disk::new(GO_MOD, &zip("package other\n"));
+    scene.disk.add(&disk.0.path().join("cache")).unwrap();
+    let found = artifacts(&scene);
+    assert_eq!(found.iter().map(|finding| finding.fault).collect::<Vec<_>>(), [Fault::Client], "{found:?}");
+}

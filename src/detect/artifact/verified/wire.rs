@@ -28,6 +28,11 @@ pub(super) fn says_nothing(case: &Case, difference: &Difference) -> bool {
     }
 }
 
+/// Whether what came only differs from a file on this machine: that is told of the file.
+pub(super) fn is_told_of_the_file(artifact: &Artifact, check: &Check) -> bool {
+    matches!(artifact.origin, Origin::Exchange(_)) && check.yardstick == Yardstick::Copy && !check.with.contains("://")
+}
+
 /// Whether a note may be signed by the key that go goes by all the same: nothing says which that is, or go took it.
 pub(super) fn may_have_another_key(
     case: &Case,
